@@ -1,0 +1,256 @@
+package risk
+
+import (
+	"cmp"
+	"slices"
+	"unicode/utf8"
+)
+
+// listings judges each item by itself: one that is refused does not hold up the
+// others.
+func (s *step) listings(res *Result, recorded []Outcome) error {
+	epochs, err := LoadEpochs(s)
+	if err != nil {
+		return err
+	}
+	res.Outcomes = make([]Outcome, len(s.cmd.Items))
+	for i := range s.cmd.Items {
+		id := ItemID{Leaf: s.leaf, Item: uint16(i)}
+		it, body := &s.cmd.Items[i], s.entry.Signed.Bodies[i]
+		var out Outcome
+		switch {
+		case body.Erased():
+			out, err = s.replayErased(id, it, recorded[i])
+		case it.Op == ItemLift:
+			out, err = s.lift(it, body)
+		default:
+			out, err = s.publish(id, it, body, epochs)
+		}
+		if refusal, ok := asRefusal(err); ok {
+			out, err = Outcome{Status: Refused, Refusal: refusal}, nil
+		}
+		if err != nil {
+			return err
+		}
+		res.Outcomes[i] = out
+	}
+	return nil
+}
+
+func asRefusal(err error) (Refusal, bool) {
+	if refusal, ok := err.(*Error); ok && refusal != nil {
+		return refusal.Kind, true
+	}
+	return Accepted, false
+}
+
+// CheckPublish says what is wrong with a publication, as far as that can be
+// known without the state. A broad scope is for the state to judge.
+func CheckPublish(it *Item, now int64) error {
+	switch {
+	case !it.Kind.Valid():
+		return refuse(BadField, "kind", "is not one that this protocol knows")
+	case !it.Scope.FitsKind(it.Kind):
+		return refuse(BadField, "scope", "%s does not fit a listing of kind %s", it.Scope, it.Kind)
+	case it.Level < 1 || it.Level > 3:
+		return refuse(BadField, "level", "must be 1 (gravest), 2 or 3")
+	case !it.List.Valid():
+		return refuse(BadField, "list", "must be black, hint or watch")
+	case !it.Origin.Kind.Valid() || (it.Origin.Kind == OriginOwn) != it.Origin.Ref.IsZero():
+		return refuse(BadField, "origin", "must be own, or authority or copy with the name of the source")
+	case it.Expiry == 0:
+		return refuse(BadExpiry, "expiry", "every listing ends; say when")
+	case it.Expiry <= now:
+		return refuse(BadExpiry, "expiry", "has passed; give a time to come")
+	case it.Expiry > now+MaxListingMillis:
+		return refuse(BadExpiry, "expiry", "is more than five years away")
+	}
+	return nil
+}
+
+func (s *step) publish(id ItemID, it *Item, body Body, epochs Epochs) (Outcome, error) {
+	if err := CheckPublish(it, s.now); err != nil {
+		return Outcome{}, err
+	}
+	content, err := DecodeListingBody(body.Data)
+	if err != nil {
+		return Outcome{}, err
+	}
+	live := slices.ContainsFunc(epochs.Live, func(e OpenEpoch) bool { return e.Epoch == content.Epoch })
+	if !live {
+		return Outcome{}, refuse(EpochClosed, "epoch", "token epoch %d is not in use", content.Epoch)
+	}
+	if it.Scope.Broad() && s.hubSigners() < BroadSigners {
+		return Outcome{}, refuse(NeedsCosigner, "scope", "%s is so broad that %d hub keys must sign it", it.Scope, BroadSigners)
+	}
+	key := ListingKey{Kind: it.Kind, Token: content.Token, Reporter: s.cmd.Author, List: it.List, Code: it.Code}
+	standing, found, err := s.Find(key)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if found {
+		l := &Listing{ID: standing}
+		raw, err := s.load(l.key(), l.read)
+		if err != nil {
+			return Outcome{}, err
+		}
+		if raw != nil && !l.StateAt(s.now).Terminal() {
+			return s.republish(l, raw, id, it, body)
+		}
+	}
+	return Outcome{Status: Created}, s.create(id, it, body, &key)
+}
+
+// create writes a new listing. key is nil when a replay meets an erased body.
+func (s *step) create(id ItemID, it *Item, body Body, key *ListingKey) error {
+	l := &Listing{ID: id, Reporter: s.cmd.Author, Item: *it, Rev: id, State: Active, ReportedAt: s.now, ChangedAt: s.now}
+	if err := s.Put(Change{Key: l.key(), New: l.appendTo(nil), NewDue: l.purgeAt()}); err != nil {
+		return err
+	}
+	s.count(it.Scope, 1)
+	if key == nil {
+		return nil
+	}
+	if err := s.KeepBody(id, body); err != nil {
+		return err
+	}
+	return s.Link(*key, id)
+}
+
+// republish meets a listing that stands: unchanged, extended or revised.
+func (s *step) republish(l *Listing, raw []byte, id ItemID, it *Item, body Body) (Outcome, error) {
+	was, err := s.Body(l.Rev)
+	if err != nil {
+		return Outcome{}, err
+	}
+	later := it.Expiry > l.Item.Expiry && it.SourceDate > l.Item.SourceDate
+	if sameContent(&l.Item, was.Data, it, body.Data) {
+		if !later {
+			return Outcome{Status: Unchanged, Target: l.ID}, nil
+		}
+		return Outcome{Status: Extended, Target: l.ID}, s.extend(l, raw, it)
+	}
+	if err := s.DropBody(l.Rev); err != nil {
+		return Outcome{}, err
+	}
+	if err := s.KeepBody(id, body); err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{Status: Revised, Target: l.ID}, s.revise(l, raw, id, it)
+}
+
+func (s *step) extend(l *Listing, raw []byte, it *Item) error {
+	due := l.purgeAt()
+	l.Item.Expiry, l.Item.SourceDate, l.ChangedAt = it.Expiry, it.SourceDate, s.now
+	return s.Put(Change{Key: l.key(), Old: raw, New: l.appendTo(nil), OldDue: due, NewDue: l.purgeAt()})
+}
+
+// revise replaces what a listing says. Its expiry moves out only with a newer
+// source date; it may always come nearer.
+func (s *step) revise(l *Listing, raw []byte, id ItemID, it *Item) error {
+	due, before := l.purgeAt(), l.Item
+	l.Item, l.Rev, l.ChangedAt = *it, id, s.now
+	l.Revisions++
+	if it.Expiry > before.Expiry && it.SourceDate <= before.SourceDate {
+		l.Item.Expiry = before.Expiry
+	}
+	l.Item.SourceDate = max(it.SourceDate, before.SourceDate)
+	s.count(before.Scope, -1)
+	s.count(it.Scope, 1)
+	return s.Put(Change{Key: l.key(), Old: raw, New: l.appendTo(nil), OldDue: due, NewDue: l.purgeAt()})
+}
+
+func (s *step) lift(it *Item, body Body) (Outcome, error) {
+	if len(body.Data) > MaxTextBytes || !utf8.Valid(body.Data) {
+		return Outcome{}, refuse(BadField, "note", "must be UTF-8 of at most %d bytes", MaxTextBytes)
+	}
+	if it.Reason != LiftWithdrawn && it.Reason != LiftError {
+		return Outcome{}, refuse(BadField, "reason", "must be withdrawn or error")
+	}
+	l := &Listing{ID: it.Target}
+	raw, err := s.load(l.key(), l.read)
+	switch {
+	case err != nil:
+		return Outcome{}, err
+	case raw == nil:
+		return Outcome{}, refuse(NotFound, "target", "no listing %s", it.Target)
+	case l.Reporter != s.cmd.Author && !s.isHub():
+		return Outcome{}, refuse(NotPermitted, "target", "only its reporter and the hub lift a listing")
+	case l.StateAt(s.now).Terminal():
+		return Outcome{}, refuse(Ended, "target", "listing %s has ended; a terminal state never comes back", it.Target)
+	}
+	return Outcome{Status: Lifted, Target: l.ID}, s.endListing(l, raw, it.Reason)
+}
+
+func (s *step) endListing(l *Listing, raw []byte, reason LiftReason) error {
+	due := l.purgeAt()
+	l.State = Withdrawn
+	if reason == LiftError {
+		l.State = LiftedError
+	}
+	l.ChangedAt, l.EndedAt = s.now, s.now
+	return s.Put(Change{Key: l.key(), Old: raw, New: l.appendTo(nil), OldDue: due, NewDue: l.purgeAt()})
+}
+
+// replayErased repeats the recorded outcome of an item whose body is gone. The
+// state digest in the leaf shows whether that was right.
+func (s *step) replayErased(id ItemID, it *Item, was Outcome) (Outcome, error) {
+	switch was.Status {
+	case Created:
+		return was, s.create(id, it, Body{}, nil)
+	case Unchanged, Refused:
+		return was, nil
+	}
+	l := &Listing{ID: was.Target}
+	raw, err := s.load(l.key(), l.read)
+	if err != nil {
+		return was, err
+	}
+	if raw == nil {
+		return was, refuse(NotFound, "target", "no listing %s", was.Target)
+	}
+	switch was.Status {
+	case Extended:
+		return was, s.extend(l, raw, it)
+	case Revised:
+		return was, s.revise(l, raw, id, it)
+	default:
+		return was, s.endListing(l, raw, it.Reason)
+	}
+}
+
+// count notes a change in how many listings have a scope; saveScopes writes the
+// sum of a command at once.
+func (s *step) count(scope Scope, by int64) {
+	if scope.Family == FamilyNone {
+		return
+	}
+	if s.scopes == nil {
+		s.scopes = map[Scope]int64{}
+	}
+	s.scopes[scope] += by
+}
+
+func (s *step) saveScopes() error {
+	if len(s.scopes) == 0 {
+		return nil
+	}
+	table := Scopes{}
+	old, err := s.load(table.key(), table.read)
+	if err != nil {
+		return err
+	}
+	for i := range table.Counts {
+		c := &table.Counts[i]
+		c.Listings += uint64(s.scopes[c.Scope])
+		delete(s.scopes, c.Scope)
+	}
+	for scope, n := range s.scopes {
+		table.Counts = append(table.Counts, ScopeCount{Scope: scope, Listings: uint64(n)})
+	}
+	table.Counts = slices.DeleteFunc(table.Counts, func(c ScopeCount) bool { return c.Listings == 0 })
+	slices.SortFunc(table.Counts, func(a, b ScopeCount) int {
+		return cmp.Or(cmp.Compare(a.Scope.Family, b.Scope.Family), cmp.Compare(a.Scope.Length, b.Scope.Length))
+	})
+	return s.save(old, &table)
+}

@@ -1,0 +1,67 @@
+package risk
+
+// Payment is what a check knows of a payment beside its subjects. Every field
+// may be left out (zero); rules see the zero.
+type Payment struct {
+	TransactionID string
+	Time          int64  // when the payment was made, milliseconds since the Unix epoch
+	Amount        int64  // minor units of Currency, ISO 20022 style: 1 yuan is 100
+	Currency      string // ISO 4217 alphabetic code
+	MCC           string // ISO 18245 merchant category code, four digits
+	Channel       string
+	Scene         string
+	Country       string // ISO 3166 alpha-2: where the payment is accepted
+	PayerCountry  string // ISO 3166 alpha-2: where the payer's account is held
+	Phase         Phase
+	Purpose       Purpose
+}
+
+// Head names one state of the network: the number of leaves in the ledger and
+// the Merkle root over them.
+type Head struct {
+	Size uint64
+	Root Hash
+}
+
+// Reason is one cause of a verdict: a listing, a rule, or the node's own state.
+type Reason struct {
+	Rule    string    // id of the rule, or one of the words below; empty for a listing
+	Listing ListingID // zero unless a listing speaks
+	Code    uint16
+	Level   Level
+	Advice  Advice
+	Text    string // English, then Chinese where there is one
+	TextZH  string
+	Exit    *Exit // how the subject gets out; nil where there is none
+
+	Subject    int // index of the subject that the listing is about, -1 for none
+	List       List
+	Part       Part
+	Reporter   ID
+	ReportedAt int64
+	Expires    int64
+}
+
+// The words that stand in Reason.Rule when no rule of the set speaks.
+const (
+	ReasonStale    = "stale"          // the view is older than the declared limit
+	ReasonDamage   = "damage"         // the store misses what its index holds
+	ReasonError    = "rule_error"     // a rule failed at run time
+	ReasonOverride = "local_override" // the institution's own expiring exception
+	ReasonListing  = "listing"
+)
+
+// Verdict is the whole answer to one check.
+type Verdict struct {
+	Advice    Advice
+	Listed    bool
+	Reasons   []Reason
+	Shadow    []string // ids of shadow rules that would have spoken
+	Reporters int      // independent reporting identities among the listings in force
+
+	RulesVersion uint32
+	RulesHash    Hash
+	Head         Head
+	AgeMillis    int64 // how long ago this node last knew that its view was complete
+	Stale        bool
+}

@@ -1,0 +1,159 @@
+package risk
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+)
+
+// Signed is a command as it travels: the signed bytes, one signature for each
+// signer that they name, and the bodies of the items beside them. Its encoding:
+//
+//	u8 version=1 | u32 header | u8 signatures { 64 } | u16 bodies { u32 body }
+//
+// where each body is as [Body.AppendTo] writes it, empty if it was erased.
+type Signed struct {
+	Header     []byte
+	Signatures [][]byte
+	Bodies     []Body
+}
+
+// ID names the command.
+func (s *Signed) ID() Hash { return CommandID(s.Header) }
+
+// SigningBytes are what a key signs: the domain and the header.
+func SigningBytes(header []byte) []byte {
+	return append([]byte(domainCommand), header...)
+}
+
+// Sign encodes the command and signs it with each key, in the order of the
+// command's signers.
+func Sign(c *Command, bodies []Body, keys ...ed25519.PrivateKey) (*Signed, error) {
+	header, err := c.Encode()
+	if err != nil {
+		return nil, err
+	}
+	if len(keys) != len(c.Signers) {
+		return nil, refuse(BadSignature, "signers", "the command names %d signers and %d keys were given", len(c.Signers), len(keys))
+	}
+	s := &Signed{Header: header, Bodies: bodies}
+	for _, key := range keys {
+		s.Signatures = append(s.Signatures, ed25519.Sign(key, SigningBytes(header)))
+	}
+	return s, nil
+}
+
+// NewBody salts the data of an item. The salt is what makes the commitment say
+// nothing once the body is gone.
+func NewBody(data []byte) Body {
+	b := Body{Data: data}
+	_, _ = rand.Read(b.Salt[:]) // never fails since Go 1.24
+	return b
+}
+
+// Encode gives the bytes that travel.
+func (s *Signed) Encode() []byte { return s.appendTo(make([]byte, 0, s.size())) }
+
+func (s *Signed) size() int {
+	n := 8 + len(s.Header) + ed25519.SignatureSize*len(s.Signatures)
+	for i := range s.Bodies {
+		n += 20 + len(s.Bodies[i].Data)
+	}
+	return n
+}
+
+func (s *Signed) appendTo(dst []byte) []byte {
+	dst = appendSignedHeader(append(dst, codecVersion), s.Header, s.Signatures)
+	dst = putU16(dst, uint16(len(s.Bodies)))
+	for i := range s.Bodies {
+		if s.Bodies[i].Erased() {
+			dst = putU32(dst, 0)
+			continue
+		}
+		dst = putU32(dst, uint32(16+len(s.Bodies[i].Data)))
+		dst = s.Bodies[i].AppendTo(dst)
+	}
+	return dst
+}
+
+func appendSignedHeader(dst, header []byte, signatures [][]byte) []byte {
+	dst = append(putLong(dst, header), uint8(len(signatures)))
+	for _, sig := range signatures {
+		dst = append(dst, sig...)
+	}
+	return dst
+}
+
+// DecodeSigned reads what [Signed.Encode] writes. The header is left as bytes.
+func DecodeSigned(data []byte) (*Signed, error) {
+	r := readerOf("command", data)
+	r.version()
+	s := readSigned(r)
+	if err := r.done(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func readSigned(r *reader) *Signed {
+	s := &Signed{}
+	s.Header, s.Signatures = readSignedHeader(r)
+	count := r.count(MaxItems, 4)
+	s.Bodies = make([]Body, count)
+	for i := range s.Bodies {
+		raw := r.long(MaxRuleSetBytes + 16)
+		if len(raw) == 0 {
+			continue
+		}
+		body, err := ReadBody(raw)
+		if err != nil {
+			r.fail("has a body too short to hold its salt")
+		}
+		s.Bodies[i] = body
+	}
+	return s
+}
+
+func readSignedHeader(r *reader) ([]byte, [][]byte) {
+	header := r.long(MaxHeaderBytes)
+	count := int(r.u8())
+	if count > MaxSigners {
+		r.fail("has %d signatures; at most %d are allowed", count, MaxSigners)
+		return nil, nil
+	}
+	signatures := make([][]byte, count)
+	for i := range signatures {
+		signatures[i] = r.take(ed25519.SignatureSize)
+	}
+	return header, signatures
+}
+
+// Entry is what stands in the raft log: a signed command, the time that the
+// leader gave it, and which node proposed it. Its encoding:
+//
+//	u8 version=1 | i64 at | proposer 16 | signed, without its version byte
+type Entry struct {
+	At       int64
+	Proposer ID
+	Signed   *Signed
+}
+
+// Encode gives the bytes that stand in the log.
+func (e *Entry) Encode() []byte {
+	dst := append(make([]byte, 0, 32+e.Signed.size()), codecVersion)
+	dst = append(putI64(dst, e.At), e.Proposer[:]...)
+	return append(dst, e.Signed.Encode()[1:]...)
+}
+
+// DecodeEntry reads an entry of the log strictly.
+func DecodeEntry(data []byte) (*Entry, error) {
+	if len(data) > MaxEntryBytes {
+		return nil, refuse(Malformed, "entry", "has %d bytes; at most %d are allowed", len(data), MaxEntryBytes)
+	}
+	r := readerOf("entry", data)
+	r.version()
+	e := &Entry{At: r.i64(), Proposer: r.id(), Signed: readSigned(r)}
+	if err := r.done(); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
