@@ -138,6 +138,12 @@ func readSigners(r *reader) []Signer {
 
 // check holds what a decoder can know of a command without any state.
 func (c *Command) check() error {
+	if c.Time <= 0 || c.Time > MaxTimeMillis {
+		return refuse(BadLifetime, "time", "must be in milliseconds since 1970, up to the year 9999")
+	}
+	if c.NotAfter < c.Time || c.NotAfter-c.Time > MaxNotAfterMillis {
+		return refuse(BadLifetime, "not_after", "must be at the command's time or up to 24 hours later")
+	}
 	if c.Signers[0].Reporter != c.Author {
 		return refuse(Malformed, "signers", "the first signer must be the author")
 	}

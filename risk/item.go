@@ -176,7 +176,8 @@ type Body struct {
 // Commit gives the commitment that stands in the signed header.
 func (b *Body) Commit() Hash { return hashUnder(domainItem, b.Salt[:], b.Data) }
 
-// Erased reports whether the body has been destroyed.
+// Erased reports whether the body has been destroyed. A body that says nothing,
+// as of a lift without a note, still has its salt and is not erased.
 func (b *Body) Erased() bool { return b.Data == nil }
 
 // AppendTo writes the body as it is kept and sent: salt 16 | data.
@@ -186,8 +187,8 @@ func (b *Body) AppendTo(dst []byte) []byte {
 
 // ReadBody is the inverse of [Body.AppendTo].
 func ReadBody(raw []byte) (Body, error) {
-	if len(raw) <= len(Body{}.Salt) {
-		return Body{}, refuse(Malformed, "body", "has %d bytes, fewer than its salt and one more", len(raw))
+	if len(raw) < len(Body{}.Salt) {
+		return Body{}, refuse(Malformed, "body", "has %d bytes, fewer than its salt", len(raw))
 	}
 	b := Body{Data: raw[16:]}
 	copy(b.Salt[:], raw)

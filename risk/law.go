@@ -1,6 +1,10 @@
 package risk
 
-import "slices"
+import (
+	"slices"
+	"strings"
+	"unicode"
+)
 
 // permits says which roles may author which command. Found is absent: it is
 // authored before there are roles. See also the cosigners that [step.permitted]
@@ -42,10 +46,23 @@ func (s *step) permitted() error {
 	if !allowed {
 		return refuse(NotPermitted, "author", "this institution's role may not send a %s command", kind)
 	}
-	if quorate[kind] && s.hubSigners() < int(s.net.Threshold) {
-		return refuse(NeedsCosigner, "signers", "a %s command needs %d hub keys, %d signed", kind, s.net.Threshold, s.hubSigners())
+	if s.needsQuorum() && s.hubSigners() < int(s.net.Threshold) {
+		return refuse(NeedsCosigner, "signers", "this %s command needs %d hub keys, %d signed", kind, s.net.Threshold, s.hubSigners())
 	}
 	return nil
+}
+
+// needsQuorum also keeps the hub's own keys: one stolen hub key could otherwise
+// make itself a quorum.
+func (s *step) needsQuorum() bool {
+	switch p := s.cmd.Params.(type) {
+	case *AddKey:
+		return s.isHub() && p.Reporter == s.net.Hub
+	case *RetireKey:
+		return s.isHub() && p.Reporter == s.net.Hub
+	default:
+		return quorate[p.Kind()]
+	}
 }
 
 func (s *step) isHub() bool { return s.cmd.Author == s.net.Hub }
@@ -64,8 +81,12 @@ func (s *step) found(p *Found, id Hash) error {
 	switch {
 	case s.net != nil:
 		return refuse(AlreadyExists, "network", "this network has been founded")
-	case p.Name == "" || p.Origin == "":
-		return refuse(BadField, "name", "a network has a name and a log origin")
+	case s.cmd.Author.IsZero():
+		return refuse(BadField, "author", "must be 16 random bytes")
+	case p.Name == "" || strings.ContainsFunc(p.Name, unicode.IsControl):
+		return refuse(BadField, "name", "must be text on one line")
+	case p.Origin == "" || strings.ContainsFunc(p.Origin, notInOrigin):
+		return refuse(BadField, "origin", "must be like example.org/log, without space or plus sign")
 	case p.Protocol == 0 || p.Protocol > ProtocolVersion:
 		return refuse(Unsupported, "protocol", "version %d; this program applies 1 to %d", p.Protocol, ProtocolVersion)
 	case p.Threshold == 0 || int(p.Threshold) > len(p.HubKeys):
@@ -86,10 +107,17 @@ func (s *step) found(p *Found, id Hash) error {
 	if err := s.save(nil, s.net); err != nil {
 		return err
 	}
+	s.epochsMoved = true
 	if err := s.save(nil, &Epochs{Live: []OpenEpoch{{Epoch: 1, Commitment: p.EpochKey}}}); err != nil {
 		return err
 	}
 	return s.newInstitution(&Admit{Reporter: s.cmd.Author, Role: RoleHub, Commitment: p.HubCommitment, Keys: p.HubKeys})
+}
+
+// notInOrigin tells what C2SP signed-note keeps out of a key's name; a line break
+// there would let the origin say more lines of a checkpoint.
+func notInOrigin(r rune) bool {
+	return r == '+' || unicode.IsSpace(r) || unicode.IsControl(r)
 }
 
 func (s *step) admit(p *Admit) error {
@@ -126,7 +154,7 @@ func (s *step) newInstitution(p *Admit) error {
 		}
 	}
 	return s.save(nil, &Institution{Reporter: p.Reporter, Role: p.Role, Commitment: p.Commitment,
-		Keys: uint8(len(p.Keys)), AdmittedAt: s.now})
+		Stage: StageLive, Purposes: AllPurposes, Keys: uint8(len(p.Keys)), AdmittedAt: s.now})
 }
 
 // owned loads an institution whose keys the author may change: its own, or any
@@ -179,8 +207,10 @@ func (s *step) retireKey(p *RetireKey) error {
 		return err
 	case key == nil:
 		return refuse(NotFound, "key", "no key %s of %s", p.Key, p.Reporter)
-	case key.RetiredAt != 0 && key.RetiredAt <= s.now:
-		return refuse(NothingToDo, "key", "key %s is retired", p.Key)
+	case p.At < 0 || p.At > s.now+MaxRetireAheadMillis:
+		return refuse(BadField, "at", "must be zero for at once, or a time within a year")
+	case key.RetiredAt != 0 && key.RetiredAt <= max(p.At, s.now):
+		return refuse(NothingToDo, "key", "key %s is retired by then", p.Key)
 	case key.RetiredAt == 0 && inst.Keys <= least:
 		return refuse(NotPermitted, "key", "the hub must keep %d keys; add one first", least)
 	}
@@ -267,6 +297,7 @@ func (s *step) openEpoch(p *OpenEpoch) error {
 	}
 	old := epochs.appendTo(nil)
 	epochs.Live = append(epochs.Live, *p)
+	s.epochsMoved = true
 	return s.save(old, &epochs)
 }
 
@@ -280,12 +311,16 @@ func (s *step) closeEpoch(p *CloseEpoch) error {
 	}
 	old := epochs.appendTo(nil)
 	epochs.Live = epochs.Live[1:]
+	s.epochsMoved = true
 	return s.save(old, &epochs)
 }
 
 func (s *step) raiseProtocol(p *RaiseProtocol) error {
 	if p.Version <= s.net.Protocol {
 		return refuse(NothingToDo, "version", "protocol %d is in force", s.net.Protocol)
+	}
+	if p.Version != s.net.Protocol+1 {
+		return refuse(BadField, "version", "protocols are raised one at a time; the next is %d", s.net.Protocol+1)
 	}
 	if p.Version > ProtocolVersion {
 		return &TooOldError{Version: p.Version}
@@ -296,14 +331,12 @@ func (s *step) raiseProtocol(p *RaiseProtocol) error {
 }
 
 func (s *step) resetTime(p *ResetTime) error {
-	clock, err := LoadClock(s)
-	if err != nil {
-		return err
-	}
 	switch {
 	case p.Count != s.net.Resets:
 		return refuse(NothingToDo, "count", "there were %d resets before, not %d", s.net.Resets, p.Count)
-	case p.Time >= clock.Time:
+	case p.Time <= 0:
+		return refuse(BadField, "time", "must be in milliseconds since 1970")
+	case p.Time >= s.clock.Time:
 		return refuse(BadField, "time", "a reset only goes back; the network's time moves ahead by itself")
 	case p.Time < s.cmd.Time-MaxAheadMillis || p.Time > s.cmd.Time+MaxAheadMillis:
 		return refuse(BadField, "time", "must be within 5 minutes of the command's own time")
@@ -313,5 +346,5 @@ func (s *step) resetTime(p *ResetTime) error {
 	if err := s.save(old, s.net); err != nil {
 		return err
 	}
-	return s.save(clock.appendTo(nil), &Clock{Time: p.Time})
+	return s.setClock(Clock{Time: p.Time, Floor: max(s.clock.Floor, p.Time)})
 }

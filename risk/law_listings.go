@@ -2,6 +2,7 @@ package risk
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"unicode/utf8"
 )
@@ -13,18 +14,19 @@ func (s *step) listings(res *Result, recorded []Outcome) error {
 	if err != nil {
 		return err
 	}
+	s.epochs = epochs
 	res.Outcomes = make([]Outcome, len(s.cmd.Items))
 	for i := range s.cmd.Items {
 		id := ItemID{Leaf: s.leaf, Item: uint16(i)}
 		it, body := &s.cmd.Items[i], s.entry.Signed.Bodies[i]
 		var out Outcome
 		switch {
-		case body.Erased():
-			out, err = s.replayErased(id, it, recorded[i])
+		case recorded != nil:
+			out, err = s.replay(id, it, body, recordedAt(recorded, i))
 		case it.Op == ItemLift:
 			out, err = s.lift(it, body)
 		default:
-			out, err = s.publish(id, it, body, epochs)
+			out, err = s.publish(id, it, body)
 		}
 		if refusal, ok := asRefusal(err); ok {
 			out, err = Outcome{Status: Refused, Refusal: refusal}, nil
@@ -64,26 +66,20 @@ func CheckPublish(it *Item, now int64) error {
 		return refuse(BadExpiry, "expiry", "has passed; give a time to come")
 	case it.Expiry > now+MaxListingMillis:
 		return refuse(BadExpiry, "expiry", "is more than five years away")
+	case it.SourceDate > now+MaxAheadMillis:
+		return refuse(BadField, "source_date", "is in the future; say when the source last said so")
 	}
 	return nil
 }
 
-func (s *step) publish(id ItemID, it *Item, body Body, epochs Epochs) (Outcome, error) {
-	if err := CheckPublish(it, s.now); err != nil {
+func (s *step) publish(id ItemID, it *Item, body Body) (Outcome, error) {
+	if err := s.publishable(it); err != nil {
 		return Outcome{}, err
 	}
-	content, err := DecodeListingBody(body.Data)
+	key, err := s.keyIn(it, body)
 	if err != nil {
 		return Outcome{}, err
 	}
-	live := slices.ContainsFunc(epochs.Live, func(e OpenEpoch) bool { return e.Epoch == content.Epoch })
-	if !live {
-		return Outcome{}, refuse(EpochClosed, "epoch", "token epoch %d is not in use", content.Epoch)
-	}
-	if it.Scope.Broad() && s.hubSigners() < BroadSigners {
-		return Outcome{}, refuse(NeedsCosigner, "scope", "%s is so broad that %d hub keys must sign it", it.Scope, BroadSigners)
-	}
-	key := ListingKey{Kind: it.Kind, Token: content.Token, Reporter: s.cmd.Author, List: it.List, Code: it.Code}
 	standing, found, err := s.Find(key)
 	if err != nil {
 		return Outcome{}, err
@@ -99,6 +95,30 @@ func (s *step) publish(id ItemID, it *Item, body Body, epochs Epochs) (Outcome, 
 		}
 	}
 	return Outcome{Status: Created}, s.create(id, it, body, &key)
+}
+
+// publishable is what the law asks of a publication's clear part.
+func (s *step) publishable(it *Item) error {
+	if err := CheckPublish(it, s.now); err != nil {
+		return err
+	}
+	if it.Scope.Broad() && s.hubSigners() < BroadSigners {
+		return refuse(NeedsCosigner, "scope", "%s is so broad that %d hub keys must sign it", it.Scope, BroadSigners)
+	}
+	return nil
+}
+
+// keyIn is what the law asks of a publication's body, and what it is about.
+func (s *step) keyIn(it *Item, body Body) (ListingKey, error) {
+	content, err := DecodeListingBody(body.Data)
+	if err != nil {
+		return ListingKey{}, err
+	}
+	live := slices.ContainsFunc(s.epochs.Live, func(e OpenEpoch) bool { return e.Epoch == content.Epoch })
+	if !live {
+		return ListingKey{}, refuse(EpochClosed, "epoch", "token epoch %d is not in use", content.Epoch)
+	}
+	return ListingKey{Kind: it.Kind, Token: content.Token, Reporter: s.cmd.Author, List: it.List, Code: it.Code}, nil
 }
 
 // create writes a new listing. key is nil when a replay meets an erased body.
@@ -123,20 +143,19 @@ func (s *step) republish(l *Listing, raw []byte, id ItemID, it *Item, body Body)
 	if err != nil {
 		return Outcome{}, err
 	}
-	later := it.Expiry > l.Item.Expiry && it.SourceDate > l.Item.SourceDate
 	if sameContent(&l.Item, was.Data, it, body.Data) {
-		if !later {
+		if !l.extendedBy(it) {
 			return Outcome{Status: Unchanged, Target: l.ID}, nil
 		}
 		return Outcome{Status: Extended, Target: l.ID}, s.extend(l, raw, it)
 	}
-	if err := s.DropBody(l.Rev); err != nil {
-		return Outcome{}, err
-	}
-	if err := s.KeepBody(id, body); err != nil {
-		return Outcome{}, err
-	}
-	return Outcome{Status: Revised, Target: l.ID}, s.revise(l, raw, id, it)
+	return Outcome{Status: Revised, Target: l.ID}, s.revise(l, raw, id, it, body)
+}
+
+// extendedBy reports whether a publication moves the listing's expiry out: a
+// later expiry needs a newer source date.
+func (l *Listing) extendedBy(it *Item) bool {
+	return it.Expiry > l.Item.Expiry && it.SourceDate > l.Item.SourceDate
 }
 
 func (s *step) extend(l *Listing, raw []byte, it *Item) error {
@@ -147,10 +166,15 @@ func (s *step) extend(l *Listing, raw []byte, it *Item) error {
 
 // revise replaces what a listing says. Its expiry moves out only with a newer
 // source date; it may always come nearer.
-func (s *step) revise(l *Listing, raw []byte, id ItemID, it *Item) error {
+func (s *step) revise(l *Listing, raw []byte, id ItemID, it *Item, body Body) error {
+	if err := s.replaceBody(l, id, body); err != nil {
+		return err
+	}
 	due, before := l.purgeAt(), l.Item
 	l.Item, l.Rev, l.ChangedAt = *it, id, s.now
-	l.Revisions++
+	if l.Revisions < math.MaxUint16 {
+		l.Revisions++
+	}
 	if it.Expiry > before.Expiry && it.SourceDate <= before.SourceDate {
 		l.Item.Expiry = before.Expiry
 	}
@@ -158,6 +182,21 @@ func (s *step) revise(l *Listing, raw []byte, id ItemID, it *Item) error {
 	s.count(before.Scope, -1)
 	s.count(it.Scope, 1)
 	return s.Put(Change{Key: l.key(), Old: raw, New: l.appendTo(nil), OldDue: due, NewDue: l.purgeAt()})
+}
+
+// replaceBody puts the body of a revision in the place of the one before it. If
+// a replay has lost it, the listing leaves the index until another one comes.
+func (s *step) replaceBody(l *Listing, id ItemID, body Body) error {
+	if body.Erased() {
+		if err := s.unlink(l); err != nil {
+			return err
+		}
+		return s.DropBody(l.Rev)
+	}
+	if err := s.DropBody(l.Rev); err != nil {
+		return err
+	}
+	return s.KeepBody(id, body)
 }
 
 func (s *step) lift(it *Item, body Body) (Outcome, error) {
@@ -192,33 +231,6 @@ func (s *step) endListing(l *Listing, raw []byte, reason LiftReason) error {
 	return s.Put(Change{Key: l.key(), Old: raw, New: l.appendTo(nil), OldDue: due, NewDue: l.purgeAt()})
 }
 
-// replayErased repeats the recorded outcome of an item whose body is gone. The
-// state digest in the leaf shows whether that was right.
-func (s *step) replayErased(id ItemID, it *Item, was Outcome) (Outcome, error) {
-	switch was.Status {
-	case Created:
-		return was, s.create(id, it, Body{}, nil)
-	case Unchanged, Refused:
-		return was, nil
-	}
-	l := &Listing{ID: was.Target}
-	raw, err := s.load(l.key(), l.read)
-	if err != nil {
-		return was, err
-	}
-	if raw == nil {
-		return was, refuse(NotFound, "target", "no listing %s", was.Target)
-	}
-	switch was.Status {
-	case Extended:
-		return was, s.extend(l, raw, it)
-	case Revised:
-		return was, s.revise(l, raw, id, it)
-	default:
-		return was, s.endListing(l, raw, it.Reason)
-	}
-}
-
 // count notes a change in how many listings have a scope; saveScopes writes the
 // sum of a command at once.
 func (s *step) count(scope Scope, by int64) {
@@ -232,7 +244,7 @@ func (s *step) count(scope Scope, by int64) {
 }
 
 func (s *step) saveScopes() error {
-	if len(s.scopes) == 0 {
+	if len(s.scopes) == 0 && !s.epochsMoved {
 		return nil
 	}
 	table := Scopes{}
@@ -240,6 +252,7 @@ func (s *step) saveScopes() error {
 	if err != nil {
 		return err
 	}
+	before := slices.Clone(table.Counts)
 	for i := range table.Counts {
 		c := &table.Counts[i]
 		c.Listings += uint64(s.scopes[c.Scope])
@@ -252,5 +265,9 @@ func (s *step) saveScopes() error {
 	slices.SortFunc(table.Counts, func(a, b ScopeCount) int {
 		return cmp.Or(cmp.Compare(a.Scope.Family, b.Scope.Family), cmp.Compare(a.Scope.Length, b.Scope.Length))
 	})
+	same := func(a, b ScopeCount) bool { return a.Scope == b.Scope }
+	if s.epochsMoved || !slices.EqualFunc(before, table.Counts, same) {
+		table.Since = s.leaf + 1
+	}
 	return s.save(old, &table)
 }

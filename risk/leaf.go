@@ -107,7 +107,8 @@ func (l *Leaf) Encode() []byte {
 	return append(dst, l.State[:]...)
 }
 
-// DecodeLeaf reads a leaf strictly.
+// DecodeLeaf reads a leaf strictly. Its outcomes are never nil: they are what
+// [Step] takes as recorded.
 func DecodeLeaf(data []byte) (*Leaf, error) {
 	if len(data) > MaxLeafBytes {
 		return nil, refuse(Malformed, "leaf", "has %d bytes; at most %d are allowed", len(data), MaxLeafBytes)
@@ -121,6 +122,12 @@ func DecodeLeaf(data []byte) (*Leaf, error) {
 		r.fail("is refused for reason %d, which this protocol does not know", l.Refusal)
 	}
 	l.Outcomes, l.State = r.outcomes(), r.hash()
+	if l.Outcomes == nil {
+		l.Outcomes = []Outcome{} // not nil, so that Step takes a refused leaf for a replay too
+	}
+	if l.Refusal != Accepted && len(l.Outcomes) > 0 {
+		r.fail("is refused and has outcomes of items")
+	}
 	if err := r.done(); err != nil {
 		return nil, err
 	}

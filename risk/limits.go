@@ -49,6 +49,11 @@ const (
 	MaxAheadMillis = int64(5 * time.Minute / time.Millisecond)
 	// MaxNotAfterMillis is how long a signed command may stay valid.
 	MaxNotAfterMillis = int64(24 * time.Hour / time.Millisecond)
+	// MaxTimeMillis is the last time that the formats hold: the end of the year
+	// 9999. Below it no sum of a time and a bound here overflows.
+	MaxTimeMillis = int64(253_402_300_799_999)
+	// MaxRetireAheadMillis is how far ahead the end of a key may be set.
+	MaxRetireAheadMillis = int64(366 * 24 * time.Hour / time.Millisecond)
 	// MaxListingMillis is the longest life of a listing; policy may shorten it.
 	MaxListingMillis = int64(5 * 366 * 24 * time.Hour / time.Millisecond)
 	// RetentionMillis is how long a listing's record stays after its expiry or

@@ -162,3 +162,6 @@ type Standing struct {
 func (s *Standing) ActiveAt(t int64) bool {
 	return s.Listing.ActiveAt(t) && t >= s.Body.Effective
 }
+
+// Key is what the listing is found by.
+func (s *Standing) Key() ListingKey { return s.Listing.about(s.Body.Token) }

@@ -5,7 +5,10 @@ import "crypto/ed25519"
 // Algorithm is a signature scheme.
 type Algorithm uint8
 
-// Ed25519 is the one scheme of this protocol. 2 is kept for SM2 (GB/T 32918).
+// Ed25519 is the one scheme of this protocol, verified as crypto/ed25519 does:
+// without the cofactor and with S below the group order. A library with another
+// rule would accept signatures that other replicas refuse. 2 is kept for SM2
+// (GB/T 32918).
 const Ed25519 Algorithm = 1
 
 // PublicKey is a key that signs commands.
@@ -79,6 +82,30 @@ func ParseInstitutionRole(name string) (InstitutionRole, error) {
 	n, err := parseName(institutionRoleNames[:], name, "role")
 	return InstitutionRole(n), err
 }
+
+// Stage is how far an institution has come on its way into the network. In this
+// protocol it is live as soon as it is admitted; the other stages keep their
+// numbers for the admission procedure.
+type Stage uint8
+
+// The stages.
+const (
+	StageApplied     Stage = 1
+	StageVetted      Stage = 2 // 机构准入
+	StageSandbox     Stage = 3 // 联调测试
+	StageShadow      Stage = 4 // 生产验证
+	StageSigned      Stage = 5 // 协议签约
+	StageLive        Stage = 6
+	StageQuarantined Stage = 7
+	StageSuspended   Stage = 8
+	StageExited      Stage = 9
+)
+
+var stageNames = [...]string{StageApplied: "applied", StageVetted: "vetted", StageSandbox: "sandbox",
+	StageShadow: "shadow", StageSigned: "signed", StageLive: "live", StageQuarantined: "quarantined",
+	StageSuspended: "suspended", StageExited: "exited"}
+
+func (s Stage) String() string { return nameOf(stageNames[:], uint8(s), "stage") }
 
 // Suffrage says whether a node counts in raft's quorum.
 type Suffrage uint8

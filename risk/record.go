@@ -33,6 +33,9 @@ const (
 	TableRuleSets     = tableRuleSet
 	TableListings     = tableListing
 	TableRemembered   = tableRemembered
+	TableScopes       = tableScopes
+	TableEpochs       = tableEpochs
+	TableRulesHead    = tableRulesHead
 )
 
 // Network is what the founding command set, and what later commands may raise.
@@ -50,10 +53,12 @@ type Network struct {
 	Resets    uint32
 }
 
-// Clock is the network's time: the latest stamp among accepted commands.
+// Clock is the network's time: the latest stamp among accepted commands. While a
+// bad stamp held it too far ahead, outcomes were forgotten too early, so what was
+// signed up to the floor, the time of the latest reset, is never applied again.
 //
-//	key t | i64 time
-type Clock struct{ Time int64 }
+//	key t | i64 time | i64 floor
+type Clock struct{ Time, Floor int64 }
 
 // Epochs are the token keys in use, oldest first.
 //
@@ -66,10 +71,15 @@ type Epochs struct{ Live []OpenEpoch }
 type RulesHead struct{ Last, Active uint32 }
 
 // Scopes counts the listings of each scope, so that checks ask no more than is
-// in use.
+// in use. Since is the size of the ledger from which on exactly these scopes and
+// token epochs have been in use: whoever made tokens under a smaller one may
+// have left out what must be asked.
 //
-//	key s | u16 count { u8 family | u8 length | u64 listings }
-type Scopes struct{ Counts []ScopeCount }
+//	key s | u64 since | u16 count { u8 family | u8 length | u64 listings }
+type Scopes struct {
+	Since  uint64
+	Counts []ScopeCount
+}
 
 // ScopeCount is the number of listings that have one scope.
 type ScopeCount struct {
@@ -79,10 +89,13 @@ type ScopeCount struct {
 
 // Institution is a reporting identity.
 //
-//	key i reporter 16 | u8 role | commitment 32 | u8 keys | i64 admitted
+//	key i reporter 16 | u8 role | u8 stage | u8 purposes | commitment 32 |
+//	u8 keys | i64 admitted
 type Institution struct {
 	Reporter   ID
 	Role       InstitutionRole
+	Stage      Stage
+	Purposes   Purpose // what it may use shared data for
 	Commitment Hash
 	Keys       uint8 // how many are not retired
 	AdmittedAt int64
@@ -179,8 +192,8 @@ func (n *Network) read(r *reader) {
 	n.Voters, n.Resets = r.u16(), r.u32()
 }
 
-func (c *Clock) appendTo(dst []byte) []byte { return putI64(dst, c.Time) }
-func (c *Clock) read(r *reader)             { c.Time = r.i64() }
+func (c *Clock) appendTo(dst []byte) []byte { return putI64(putI64(dst, c.Time), c.Floor) }
+func (c *Clock) read(r *reader)             { c.Time, c.Floor = r.i64(), r.i64() }
 
 func (e *Epochs) appendTo(dst []byte) []byte {
 	dst = append(dst, uint8(len(e.Live)))
@@ -201,7 +214,7 @@ func (h *RulesHead) appendTo(dst []byte) []byte { return putU32(putU32(dst, h.La
 func (h *RulesHead) read(r *reader)             { h.Last, h.Active = r.u32(), r.u32() }
 
 func (s *Scopes) appendTo(dst []byte) []byte {
-	dst = putU16(dst, uint16(len(s.Counts)))
+	dst = putU16(putU64(dst, s.Since), uint16(len(s.Counts)))
 	for _, c := range s.Counts {
 		dst = putU64(append(dst, uint8(c.Scope.Family), c.Scope.Length), c.Listings)
 	}
@@ -209,6 +222,7 @@ func (s *Scopes) appendTo(dst []byte) []byte {
 }
 
 func (s *Scopes) read(r *reader) {
+	s.Since = r.u64()
 	s.Counts = make([]ScopeCount, r.count(512, 10))
 	for i := range s.Counts {
 		s.Counts[i] = ScopeCount{Scope: r.scope(), Listings: r.u64()}
@@ -216,12 +230,13 @@ func (s *Scopes) read(r *reader) {
 }
 
 func (i *Institution) appendTo(dst []byte) []byte {
-	dst = append(append(dst, uint8(i.Role)), i.Commitment[:]...)
+	dst = append(append(dst, uint8(i.Role), uint8(i.Stage), uint8(i.Purposes)), i.Commitment[:]...)
 	return putI64(append(dst, i.Keys), i.AdmittedAt)
 }
 
 func (i *Institution) read(r *reader) {
-	i.Role, i.Commitment, i.Keys, i.AdmittedAt = InstitutionRole(r.u8()), r.hash(), r.u8(), r.i64()
+	i.Role, i.Stage, i.Purposes = InstitutionRole(r.u8()), Stage(r.u8()), Purpose(r.u8())
+	i.Commitment, i.Keys, i.AdmittedAt = r.hash(), r.u8(), r.i64()
 }
 
 func (k *AuthorKey) appendTo(dst []byte) []byte {

@@ -10,7 +10,7 @@ import (
 //
 //	u8 version=1 | u32 header | u8 signatures { 64 } | u16 bodies { u32 body }
 //
-// where each body is as [Body.AppendTo] writes it, empty if it was erased.
+// where each body is as [Body.AppendTo] writes it, of no bytes if it was erased.
 type Signed struct {
 	Header     []byte
 	Signatures [][]byte
@@ -43,8 +43,11 @@ func Sign(c *Command, bodies []Body, keys ...ed25519.PrivateKey) (*Signed, error
 }
 
 // NewBody salts the data of an item. The salt is what makes the commitment say
-// nothing once the body is gone.
+// nothing once the body is gone. Nil is a body that says nothing.
 func NewBody(data []byte) Body {
+	if data == nil {
+		data = []byte{}
+	}
 	b := Body{Data: data}
 	_, _ = rand.Read(b.Salt[:]) // never fails since Go 1.24
 	return b
@@ -83,8 +86,14 @@ func appendSignedHeader(dst, header []byte, signatures [][]byte) []byte {
 	return dst
 }
 
+// entryExtra is what an entry adds to the signed command in it.
+const entryExtra = 24
+
 // DecodeSigned reads what [Signed.Encode] writes. The header is left as bytes.
 func DecodeSigned(data []byte) (*Signed, error) {
+	if limit := MaxEntryBytes - entryExtra; len(data) > limit {
+		return nil, refuse(Malformed, "command", "has %d bytes with its bodies; at most %d are allowed, so send fewer items", len(data), limit)
+	}
 	r := readerOf("command", data)
 	r.version()
 	s := readSigned(r)
@@ -156,4 +165,15 @@ func DecodeEntry(data []byte) (*Entry, error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// EntryStamp reads the time that a leader gave an entry, and nothing else.
+func EntryStamp(data []byte) (int64, error) {
+	r := readerOf("entry", data)
+	r.version()
+	at := r.i64()
+	if r.err != nil {
+		return 0, r.err
+	}
+	return at, nil
 }

@@ -39,12 +39,17 @@ type Change struct {
 type step struct {
 	State
 	net   *Network // nil before the founding
+	clock Clock
+	tick  []byte // the clock's record, nil if there is none yet
 	now   int64
 	leaf  uint64
 	cmd   *Command
 	entry *Entry
 
+	epochs Epochs          // set for listings alone
 	scopes map[Scope]int64 // what this command adds to the counts
+
+	epochsMoved bool // an epoch came into use or left
 }
 
 // load reads the record at key into a noun. It gives the raw value, to be handed
@@ -59,6 +64,26 @@ func (s *step) load(key []byte, read func(*reader)) ([]byte, error) {
 
 func (s *step) save(old []byte, rec record) error {
 	return s.Put(Change{Key: rec.key(), Old: old, New: rec.appendTo(nil)})
+}
+
+// begin reads what every command is judged by: the network, its time, and the
+// time that a command stamped `at` happens at.
+func (s *step) begin(at int64) error {
+	var err error
+	if s.net, err = LoadNetwork(s); err != nil {
+		return err
+	}
+	if s.tick, err = s.load(s.clock.key(), s.clock.read); err != nil {
+		return err
+	}
+	s.now = max(s.clock.Time, min(at, MaxTimeMillis))
+	return nil
+}
+
+func (s *step) setClock(to Clock) error {
+	err := s.save(s.tick, &to)
+	s.clock, s.tick = to, to.appendTo(nil)
+	return err
 }
 
 // LoadNetwork reads the network's record; nil before the founding.

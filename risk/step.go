@@ -19,13 +19,14 @@ type Result struct {
 // Step applies one entry of the log to the state, as leaf number `leaf`. It is
 // the law of the network, in three steps: well-formed, signed, the change.
 //
-// What is not validly signed by a key that the state knows leaves nothing. What
-// is, becomes a leaf, also when it is refused. The error tells that the state
-// could not be read or written, or that this program is too old to go on.
+// What is not validly signed by a key that the state knows leaves nothing, and
+// neither does what comes outside its time: its first outcome may be forgotten,
+// and anybody who kept it could fill the ledger in its author's name. All else
+// becomes a leaf, also when it is refused. The error tells that the state could
+// not be read or written, or that this program is too old to go on.
 //
-// recorded are the outcomes that the leaf already has, when a ledger is
-// replayed; they stand in for bodies that have been destroyed. It is nil when
-// the leaf is new.
+// recorded are the outcomes of the decoded leaf, when a ledger is replayed; they
+// stand in for bodies that have been destroyed. It is nil when the leaf is new.
 func Step(st State, e *Entry, leaf uint64, recorded []Outcome) (Result, error) {
 	res := Result{ID: e.Signed.ID()}
 	s := &step{State: st, leaf: leaf, entry: e}
@@ -34,14 +35,9 @@ func Step(st State, e *Entry, leaf uint64, recorded []Outcome) (Result, error) {
 		return res.refused(err)
 	}
 	res.Command = s.cmd
-	if s.net, err = LoadNetwork(st); err != nil {
+	if err = s.begin(e.At); err != nil {
 		return res, err
 	}
-	clock, err := LoadClock(st)
-	if err != nil {
-		return res, err
-	}
-	s.now = max(clock.Time, e.At)
 	retired, err := s.verify(recorded != nil)
 	if err != nil {
 		return res.refused(err)
@@ -49,15 +45,25 @@ func Step(st State, e *Entry, leaf uint64, recorded []Outcome) (Result, error) {
 	if res.First, err = s.remembered(res.ID); err != nil || res.First != nil {
 		return res, err
 	}
-	res.Leaf = true
+	if err = s.timely(); err != nil {
+		return res.refused(err)
+	}
 	err = retired
 	if err == nil {
 		err = s.judge(&res, recorded)
 	}
-	if _, err = res.refused(err); err != nil {
+	if _, err = res.refused(err); err != nil || s.fruitless(&res) {
 		return res, err
 	}
-	return res, s.settle(&res, clock)
+	res.Leaf = true
+	return res, s.settle(&res)
+}
+
+// fruitless reports whether a refused command leaves nothing. Before there is a
+// network there is no ledger to leave a trace in; and a reset of the time stands
+// outside the time rule, so that anybody could send an old one again for ever.
+func (s *step) fruitless(res *Result) bool {
+	return res.Refusal != nil && (s.net == nil || s.cmd.Params.Kind() == KindResetTime)
 }
 
 // Verify is the courtesy that a node does before it asks for order: the first
@@ -68,14 +74,9 @@ func Verify(st State, signed *Signed, at int64) error {
 	if s.cmd, err = DecodeCommand(signed.Header); err != nil {
 		return err
 	}
-	if s.net, err = LoadNetwork(st); err != nil {
+	if err = s.begin(at); err != nil {
 		return err
 	}
-	clock, err := LoadClock(st)
-	if err != nil {
-		return err
-	}
-	s.now = max(clock.Time, at)
 	retired, err := s.verify(false)
 	if err != nil {
 		return err
@@ -83,7 +84,10 @@ func Verify(st State, signed *Signed, at int64) error {
 	if first, err := s.remembered(signed.ID()); err != nil || first != nil {
 		return err
 	}
-	return errors.Join(retired, s.timely())
+	if err := s.timely(); err != nil {
+		return err
+	}
+	return retired
 }
 
 // refused takes a refusal into the result; any other error is passed on.
@@ -104,7 +108,7 @@ func (s *step) verify(replay bool) (retired, err error) {
 		return nil, refuse(WrongNetwork, "network", "no network has been founded here; found or join one first")
 	case s.net == nil && !s.cmd.Network.IsZero():
 		return nil, refuse(WrongNetwork, "network", "a founding command names no network")
-	case s.net != nil && s.cmd.Network != s.net.ID:
+	case s.net != nil && s.cmd.Network != s.net.ID && s.entry.Signed.ID() != s.net.ID:
 		return nil, refuse(WrongNetwork, "network", "signed for network %s, this is %s; sign again for this one", short(s.cmd.Network), short(s.net.ID))
 	}
 	signed := s.entry.Signed
@@ -170,10 +174,10 @@ func (s *step) remembered(id Hash) (*Remembered, error) {
 func (s *step) timely() error {
 	c := s.cmd
 	switch {
-	case c.NotAfter < c.Time || c.NotAfter-c.Time > MaxNotAfterMillis:
-		return refuse(BadLifetime, "not_after", "must be at the command's time or up to 24 hours later")
 	case c.Params.Kind() == KindResetTime:
 		return nil
+	case c.Time <= s.clock.Floor:
+		return refuse(TooOld, "time", "is before the network's time was reset; sign again")
 	case c.Time > s.now+MaxAheadMillis:
 		return refuse(TooNew, "time", "is %d s ahead of the network's; set the author's clock", (c.Time-s.now)/1000)
 	case c.NotAfter < s.now:
@@ -182,11 +186,9 @@ func (s *step) timely() error {
 	return nil
 }
 
-// judge is the third step: permission, then the change.
+// judge is the third step: permission, then the change. A change that refuses
+// does so before its first write.
 func (s *step) judge(res *Result, recorded []Outcome) error {
-	if err := s.timely(); err != nil {
-		return err
-	}
 	if err := s.permitted(); err != nil {
 		return err
 	}
@@ -206,7 +208,7 @@ func (s *step) judge(res *Result, recorded []Outcome) error {
 	case *Listings:
 		return s.listings(res, recorded)
 	case *PublishRules:
-		return s.publishRules(p, res)
+		return s.publishRules(p, res, recorded)
 	case *ActivateRules:
 		return s.activateRules(p.Version)
 	case *RollbackRules:
@@ -226,18 +228,13 @@ func (s *step) judge(res *Result, recorded []Outcome) error {
 
 // settle writes what each leaf leaves beside its own change: the time, the
 // remembered outcome, and the removal of what is past its retention.
-func (s *step) settle(res *Result, clock Clock) error {
-	if res.Refusal == nil && s.cmd.Params.Kind() != KindResetTime && s.now != clock.Time {
-		old := clock.appendTo(nil)
-		if clock.Time == 0 {
-			old = nil
-		}
-		clock.Time = s.now
-		if err := s.save(old, &clock); err != nil {
+func (s *step) settle(res *Result) error {
+	if res.Refusal == nil && s.cmd.Params.Kind() != KindResetTime && s.now != s.clock.Time {
+		if err := s.setClock(Clock{Time: s.now, Floor: s.clock.Floor}); err != nil {
 			return err
 		}
 	}
-	if err := s.sweep(clock.Time); err != nil {
+	if err := s.sweep(s.clock.Time); err != nil {
 		return err
 	}
 	if err := s.saveScopes(); err != nil {
@@ -285,24 +282,28 @@ func (s *step) removeListing(id ListingID) error {
 	if err != nil {
 		return err
 	}
-	body, err := s.Body(l.Rev)
-	if err != nil {
+	if err := s.unlink(l); err != nil {
 		return err
-	}
-	if !body.Erased() {
-		content, err := DecodeListingBody(body.Data)
-		if err != nil {
-			return err
-		}
-		if err := s.Unlink(l.about(content.Token), id); err != nil {
-			return err
-		}
 	}
 	s.count(l.Item.Scope, -1)
 	if err := s.DropBody(l.Rev); err != nil {
 		return err
 	}
 	return s.Put(Change{Key: l.key(), Old: raw, OldDue: l.purgeAt()})
+}
+
+// unlink takes a listing out of the index by what its body says it is about.
+// Whoever destroys a body unlinks first: the index holds the token too.
+func (s *step) unlink(l *Listing) error {
+	body, err := s.Body(l.Rev)
+	if err != nil || body.Erased() {
+		return err
+	}
+	content, err := DecodeListingBody(body.Data)
+	if err != nil {
+		return fmt.Errorf("read the body of listing %s: %v", l.ID, err)
+	}
+	return s.Unlink(l.about(content.Token), l.ID)
 }
 
 func (l *Listing) about(token Token) ListingKey {

@@ -1,0 +1,228 @@
+package check
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/risknet/risknet/risk"
+	"github.com/risknet/risknet/rules"
+)
+
+// maxTries bounds how often a check begins again with a newer view because the
+// Source dropped the version of the one it had.
+const maxTries = 4
+
+// Check answers a query. It fills v and uses v's lists again; what v points to
+// is shared and must not be changed. The error is a [*QueryError] or [ErrEmpty];
+// every other trouble is in the verdict.
+func (c *Checker) Check(q *Query, v *risk.Verdict) error {
+	if err := q.validate(); err != nil {
+		return err
+	}
+	if q.work == nil {
+		q.work = &work{}
+	}
+	w := q.work
+	w.c, w.v = c, v
+	for try := 1; ; try++ {
+		view := c.Load()
+		if view.source == nil {
+			return ErrEmpty
+		}
+		w.begin(view, q)
+		if w.listings(q, try == maxTries) {
+			break
+		}
+		c.counters.retries.Add(1)
+	}
+	w.count()
+	w.decide()
+	w.finish()
+	return nil
+}
+
+// begin empties the verdict and the room for a view.
+func (w *work) begin(view *View, q *Query) {
+	now := w.c.config.Now()
+	w.view, w.now, w.asked = view, max(now.UnixMilli(), view.Time), 0
+	w.found = w.found[:0]
+	w.forget()
+	w.facts.Reset()
+	w.facts.Payment = q.Payment
+	if w.phase = q.Payment.Phase; !w.phase.Valid() {
+		w.phase = risk.PhaseIn
+	}
+	age, limit := w.c.ageAt(now), w.c.config.MaxAge
+	if q.MaxAge > 0 {
+		limit = min(limit, q.MaxAge)
+	}
+	v := w.v
+	*v = risk.Verdict{
+		Advice: risk.Allow, Reasons: v.Reasons[:0], Shadow: v.Shadow[:0],
+		RulesVersion: view.ProgramVersion, Head: view.Head,
+		AgeMillis: age.Milliseconds(), Stale: age > limit,
+	}
+	if view.Program != nil {
+		v.RulesHash = view.Program.Hash()
+	}
+	if v.Stale {
+		w.say(staleReason(age, limit, w.c.config.StaleAdvice))
+	}
+}
+
+// listings asks for every subject. It gives up and returns false when the
+// Source has dropped the version and a newer view may be tried.
+func (w *work) listings(q *Query, last bool) bool {
+	w.facts.Any.Present = len(q.Subjects) > 0
+	for i := range q.Subjects {
+		s := &q.Subjects[i]
+		w.facts.ByRole[s.Role].Present = true
+		w.facts.ByKind[s.Kind].Present = true
+		first, overridden := len(w.found), false
+		for j := range s.Asked {
+			asked := &s.Asked[j]
+			w.facts.ByKind[asked.Kind].Present = true
+			key := Key{asked.Kind, asked.Token}
+			fp := w.c.hasher.of(key)
+			if o, ok := w.view.overrides.find(fp, key, w.now); ok {
+				overridden = true
+				w.say(overrideReason(&o, i))
+			}
+			if !w.holds(fp, key) {
+				continue
+			}
+			list, err := w.view.source.Standing(w.view.Version, key.Kind, key.Token)
+			if errors.Is(err, ErrGone) && !last {
+				return false
+			}
+			if err != nil || len(list) == 0 {
+				w.damaged(key, err, i)
+				continue
+			}
+			w.match(asked, list, i, first)
+		}
+		w.weigh(s, first, overridden)
+	}
+	return true
+}
+
+// holds asks the filter, and counts where it does not end the question at once.
+func (w *work) holds(fp uint64, key Key) bool {
+	w.asked++
+	known := w.view.filter.ask(fp, key)
+	if known == miss {
+		return false
+	}
+	w.c.counters.filterHits.Add(1)
+	if known == falseHit {
+		w.c.counters.falseHits.Add(1)
+	}
+	return known == hit
+}
+
+// damaged fails closed: somebody is listed here, and we cannot say for what.
+func (w *work) damaged(key Key, err error, subject int) {
+	w.c.counters.damage.Add(1)
+	w.c.config.Alarm(&DamageError{Version: w.view.Version, Key: key, Err: err})
+	w.v.Listed = true
+	w.say(damageReason(key.Kind, subject, w.c.config.DamageAdvice))
+}
+
+// match keeps the listings that answer the question: of the kind and the very
+// scope asked, and in force. Those from first on are the subject's own already.
+func (w *work) match(asked *risk.Asked, list []risk.Standing, subject, first int) {
+	for i := range list {
+		s := &list[i]
+		it := &s.Listing.Item
+		if it.Kind != asked.Kind || it.Scope != asked.Scope || !s.ActiveAt(w.now) {
+			continue
+		}
+		known := func(f standing) bool { return f.Listing.ID == s.Listing.ID }
+		if !slices.ContainsFunc(w.found[first:], known) {
+			w.found = append(w.found, standing{s, subject})
+		}
+	}
+}
+
+// weigh turns a subject's listings into reasons, and into facts unless an
+// override takes their place.
+func (w *work) weigh(s *Subject, first int, overridden bool) {
+	for _, f := range w.found[first:] {
+		w.v.Listed = true
+		advice := risk.Allow
+		if !overridden {
+			advice = adviceOf(f.Standing, w.phase)
+			w.learn(s, f.Standing, advice)
+		}
+		w.say(listingReason(f, advice))
+	}
+}
+
+// learn fills the facts: about any subject, about its role, and about the kinds
+// of the subject and of the listing, which differ where a domain speaks about
+// an e-mail.
+func (w *work) learn(s *Subject, st *risk.Standing, advice risk.Advice) {
+	w.tallied = true
+	f, kind := &w.facts, st.Listing.Item.Kind
+	w.any.add(&f.Any, st, advice)
+	w.byRole[s.Role].add(&f.ByRole[s.Role], st, advice)
+	w.byKind[kind].add(&f.ByKind[kind], st, advice)
+	if s.Kind != kind {
+		w.byKind[s.Kind].add(&f.ByKind[s.Kind], st, advice)
+	}
+}
+
+// decide runs the program over the facts.
+func (w *work) decide() {
+	view := w.view
+	if view.Program == nil {
+		if view.RulesVersion != 0 {
+			w.say(noProgramReason(view.RulesVersion, w.c.config.DamageAdvice))
+		}
+		return
+	}
+	d := &w.decision
+	view.Program.Decide(&w.facts, d)
+	w.v.Advice = max(w.v.Advice, d.Advice)
+	for _, r := range d.Fired {
+		w.say(ruleReason(r))
+	}
+	for _, r := range d.Failed {
+		w.say(failedReason(r, view.Program.OnError(w.phase)))
+	}
+	for _, r := range d.Shadow {
+		w.v.Shadow = append(w.v.Shadow, r.ID)
+	}
+}
+
+// say adds a reason, and its advice to the verdict's.
+func (w *work) say(r risk.Reason) {
+	w.v.Reasons = append(w.v.Reasons, r)
+	w.v.Advice = max(w.v.Advice, r.Advice)
+}
+
+// finish counts the reporters, and lets go of what belongs to the view and to
+// the caller, so that a query that lies idle keeps no old state alive.
+func (w *work) finish() {
+	for i, f := range w.found {
+		known := func(o standing) bool { return o.Listing.Reporter == f.Listing.Reporter }
+		if !slices.ContainsFunc(w.found[:i], known) {
+			w.v.Reporters++
+		}
+	}
+	clear(w.found)
+	w.program = w.view.Program // for Explain
+	w.view, w.v = nil, nil
+}
+
+// Explain says how each rule saw the last check of a query: the same facts, the
+// same program.
+func (c *Checker) Explain(q *Query) ([]rules.Trace, error) {
+	switch {
+	case q.work == nil || q.work.c == nil:
+		return nil, errors.New("explain: the query was not checked yet")
+	case q.work.program == nil:
+		return nil, nil
+	}
+	return q.work.program.Explain(&q.work.facts)
+}

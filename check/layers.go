@@ -1,0 +1,113 @@
+package check
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+)
+
+// layer is what a stretch of batches did to the set of listed keys. Removed
+// keys stand in full, because two keys may share a print: taking the print away
+// would lose the other one.
+type layer struct {
+	added   *index
+	removed []Key // sorted; linked before, and not any more
+}
+
+func emptyLayer() *layer { return &layer{added: newIndex(nil, room(0))} }
+
+func (l *layer) size() int { return len(l.added.prints) + len(l.removed) }
+
+func (l *layer) drops(k Key) bool {
+	_, found := slices.BinarySearchFunc(l.removed, k, compareKeys)
+	return found
+}
+
+// with gives the layer after more changes. A key is not in both lists.
+func (l *layer) with(h hasher, linked, unlinked []Key) *layer {
+	if len(linked) == 0 && len(unlinked) == 0 {
+		return l
+	}
+	removed := l.removed
+	if len(unlinked) > 0 || len(removed) > 0 {
+		again := make(map[Key]bool, len(linked))
+		for _, k := range linked {
+			again[k] = true
+		}
+		removed = slices.Concat(removed, unlinked)
+		removed = slices.DeleteFunc(removed, func(k Key) bool { return again[k] })
+		slices.SortFunc(removed, compareKeys)
+		removed = slices.Compact(removed)
+	}
+	return &layer{added: l.added.with(printsOf(h, linked)), removed: removed}
+}
+
+// over gives one layer that does what old and then l do.
+func (l *layer) over(h hasher, old *layer) *layer {
+	// A key that l adds again may stay among the removed of old: l cannot name
+	// its added keys, only their prints. So a removed key counts only where l
+	// does not hold its print. A print shared by two keys then keeps a key too
+	// many, which the next build puts right, and never one too few.
+	kept := slices.DeleteFunc(slices.Clone(old.removed), func(k Key) bool { return l.added.holds(h.of(k)) })
+	removed := slices.Concat(kept, l.removed)
+	slices.SortFunc(removed, compareKeys)
+	return &layer{added: old.added.with(l.added.prints), removed: slices.Compact(removed)}
+}
+
+func printsOf(h hasher, keys []Key) []uint64 {
+	prints := make([]uint64, len(keys))
+	for i, k := range keys {
+		prints[i] = h.of(k)
+	}
+	slices.Sort(prints)
+	return slices.Compact(prints)
+}
+
+func compareKeys(a, b Key) int {
+	if c := cmp.Compare(a.Kind, b.Kind); c != 0 {
+		return c
+	}
+	return bytes.Compare(a.Token[:], b.Token[:])
+}
+
+// filter is the set of listed keys at one version, newest layer first. While a
+// build runs, frozen holds what came before it began and after the base.
+type filter struct {
+	recent *layer
+	frozen *layer // nil when no build runs
+	base   *index
+}
+
+// answer is what the filter knows of a key.
+type answer uint8
+
+const (
+	miss     answer = iota // the bloom filters end it
+	falseHit               // the prints, or the removed keys, end it
+	hit
+)
+
+// ask finds the newest layer that holds the print of a key, and looks whether
+// that layer or a newer one took the key away again.
+func (f *filter) ask(p uint64, k Key) answer {
+	known := miss
+	if f.recent.added.may(p) {
+		known = falseHit
+		if f.recent.added.holds(p) && !f.recent.drops(k) {
+			return hit
+		}
+	}
+	if f.frozen != nil && f.frozen.added.may(p) {
+		known = falseHit
+		if f.frozen.added.holds(p) && !f.recent.drops(k) && !f.frozen.drops(k) {
+			return hit
+		}
+	}
+	if !f.base.may(p) {
+		return known
+	}
+	if f.base.holds(p) && !f.recent.drops(k) && (f.frozen == nil || !f.frozen.drops(k)) {
+		return hit
+	}
+	return falseHit
+}

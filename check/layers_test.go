@@ -1,0 +1,150 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/risknet/risknet/risk"
+)
+
+// Whatever is linked, unlinked, frozen, thawed and rebuilt in whatever order:
+// the filter holds every key that is listed, and lets go of the others.
+func TestNoListedKeyIsEverMissed(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := newBook()
+		c, err := New(Config{RecentKeys: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Reset(context.Background(), b, Batch{}); err != nil {
+			t.Fatal(err)
+		}
+		var pinned *View // of a build that is under way
+		var base *index
+		few := rapid.SliceOfNDistinct(rapid.IntRange(0, 40), 0, 8, rapid.ID[int])
+		draw := func(t *rapid.T, what string) (keys []Key) {
+			for _, n := range few.Draw(t, what) {
+				keys = append(keys, keyNumber(n))
+			}
+			return keys
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"": func(t *rapid.T) { compareWithBook(t, c, b) },
+			"link": func(t *rapid.T) {
+				c.Absorb(b.list(draw(t, "keys")...))
+			},
+			"unlink": func(t *rapid.T) {
+				c.Absorb(b.purge(draw(t, "keys")...))
+			},
+			"link and unlink in one batch": func(t *rapid.T) {
+				linked, unlinked := draw(t, "linked"), draw(t, "unlinked")
+				b.list(linked...)
+				batch := b.purge(unlinked...)
+				batch.Linked = linked
+				c.Absorb(batch)
+			},
+			"unlink one of several": func(t *rapid.T) {
+				batch := b.list(draw(t, "keys")...)
+				batch.Unlinked = batch.Linked
+				c.Absorb(batch)
+			},
+			"begin a build, or end it": func(t *rapid.T) {
+				if pinned != nil {
+					c.install(pinned, base)
+					pinned = nil
+					return
+				}
+				pinned, _ = c.freeze()
+				if base, err = c.build(context.Background(), pinned.source, pinned.Version); err != nil {
+					t.Fatal(err)
+				}
+			},
+			"give a build up": func(t *rapid.T) {
+				if pinned != nil {
+					c.thaw(pinned)
+					pinned = nil
+				}
+			},
+			"reset": func(t *rapid.T) {
+				if err := c.Reset(context.Background(), b, Batch{Version: b.last}); err != nil {
+					t.Fatal(err)
+				}
+			},
+		})
+	})
+}
+
+func compareWithBook(t *rapid.T, c *Checker, b *book) {
+	page, v := (*b.pages.Load())[b.last], c.Load()
+	for n := range 45 {
+		k := keyNumber(n)
+		got := v.filter.ask(c.hasher.of(k), k) == hit
+		if want := len(page[k]) > 0; got != want {
+			t.Fatalf("key %d at version %d: the filter says %v, the book %v", n, b.last, got, want)
+		}
+	}
+}
+
+// Two keys with one fingerprint: removing one must not hide the other.
+func TestRemovingAKeyKeepsTheOtherOneOfItsPrint(t *testing.T) {
+	const shared = 12345
+	a, b := keyNumber(1), keyNumber(2)
+	both := newIndex([]uint64{shared}, room(1))
+	for name, f := range map[string]filter{
+		"in the base":   {recent: &layer{added: newIndex(nil, 1), removed: []Key{a}}, base: both},
+		"in the recent": {recent: &layer{added: both, removed: []Key{a}}, base: newIndex(nil, 1)},
+		"in the frozen": {recent: emptyLayer(), frozen: &layer{added: both, removed: []Key{a}}, base: newIndex(nil, 1)},
+	} {
+		if f.ask(shared, a) == hit || f.ask(shared, b) != hit {
+			t.Errorf("%s: a is %v and b is %v, want only b to be held", name, f.ask(shared, a), f.ask(shared, b))
+		}
+	}
+}
+
+// forgetful, once it lies, yields fewer tokens to a build than to its test.
+type forgetful struct {
+	*book
+	lies  bool
+	scans int
+}
+
+func (f *forgetful) Tokens(version uint64, yield func(kind risk.Kind, token risk.Token) error) error {
+	f.scans++
+	n := 0
+	return f.book.Tokens(version, func(kind risk.Kind, token risk.Token) error {
+		if n++; f.lies && f.scans%2 == 1 && n%10 == 0 {
+			return nil
+		}
+		return yield(kind, token)
+	})
+}
+
+func TestABuildThatMissesAKeyIsThrownAway(t *testing.T) {
+	b := newBook()
+	source := &forgetful{book: b}
+	var alarm error
+	c := newChecker(t, source, 0, Config{Alarm: func(err error) { alarm = err }})
+	c.Absorb(b.list(keysFrom(0, 100)...))
+	source.lies = true
+	if err := c.Rebuild(context.Background()); err == nil {
+		t.Fatal("the build passed its test")
+	}
+	if _, ok := errors.AsType[*BuildError](alarm); !ok || c.Stats().BuildsFailed != 1 {
+		t.Errorf("the alarm is %v, %d builds failed", alarm, c.Stats().BuildsFailed)
+	}
+	for _, k := range keysFrom(0, 100) {
+		if !verdictOf(t, c, askFor(k)).Listed {
+			t.Fatalf("%v is missed after the failed build", k)
+		}
+	}
+	if err := c.Reset(context.Background(), source, Batch{Version: 1}); err == nil {
+		t.Error("a reset over a wrong filter was accepted")
+	}
+	source.lies = false
+	if err := c.Rebuild(context.Background()); err != nil || c.Stats().Recent != 0 || c.Stats().Tokens != 100 {
+		t.Errorf("the next build: %v, %+v", err, c.Stats())
+	}
+}

@@ -1,0 +1,83 @@
+package client
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/mem"
+)
+
+// maxReceiveBytes bounds one answer of a node.
+const maxReceiveBytes = 16 << 20
+
+// TLS reads the profile's certificate, key and CA.
+func (p *Profile) TLS() (*tls.Config, error) {
+	ca, err := os.ReadFile(p.CA)
+	if err != nil {
+		return nil, fmt.Errorf("profile: ca: %s; name the network's CA certificate", oneLine(err))
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(ca) {
+		return nil, fmt.Errorf("profile: ca: %s holds no PEM certificate; name the network's CA certificate", p.CA)
+	}
+	cert, err := tls.LoadX509KeyPair(p.Certificate, p.Key)
+	if err != nil {
+		return nil, fmt.Errorf("profile: certificate: %s; certificate and key must be PEM files that belong together", oneLine(err))
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool, Certificates: []tls.Certificate{cert}}, nil
+}
+
+// DialNode prepares a connection to one node; it is made with the first call.
+func DialNode(address string, config *tls.Config) (*grpc.ClientConn, error) {
+	conn, err := grpc.NewClient("passthrough:///"+address,
+		grpc.WithTransportCredentials(credentials.NewTLS(config)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceiveBytes), grpc.ForceCodecV2(newCodec())),
+		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: 3 * time.Second,
+			Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}))
+	if err != nil {
+		return nil, fmt.Errorf("endpoint: %q: %w; give host:port", address, err)
+	}
+	return conn, nil
+}
+
+// codec sends api/v1 messages through their generated code, which costs about a
+// third of reflection and gives the same bytes.
+type codec struct{ other encoding.CodecV2 }
+
+type fastMessage interface {
+	MarshalVT() ([]byte, error)
+	UnmarshalVT([]byte) error
+}
+
+func newCodec() encoding.CodecV2 { return codec{encoding.GetCodecV2(proto.Name)} }
+
+func (c codec) Name() string { return proto.Name }
+
+func (c codec) Marshal(v any) (mem.BufferSlice, error) {
+	m, ok := v.(fastMessage)
+	if !ok {
+		return c.other.Marshal(v)
+	}
+	data, err := m.MarshalVT()
+	return mem.BufferSlice{mem.SliceBuffer(data)}, err
+}
+
+func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
+	m, ok := v.(fastMessage)
+	if !ok {
+		return c.other.Unmarshal(data, v)
+	}
+	buf := data.MaterializeToBuffer(mem.DefaultBufferPool())
+	defer buf.Free()
+	return m.UnmarshalVT(buf.ReadOnlyData())
+}

@@ -1,0 +1,4 @@
+package client
+
+// SumMetric is open to its fuzz test.
+var SumMetric = sumMetric

@@ -1,0 +1,299 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"google.golang.org/grpc"
+
+	apiv1 "github.com/risknet/risknet/api/v1"
+)
+
+// Load asks one node as fast as it answers, from outside, as the systems of an
+// institution would.
+type Load struct {
+	// Mode is unary (one call a question), stream (one question a message) or
+	// batch (64 questions a message, over streams).
+	Mode     string
+	Duration time.Duration
+	Subjects int     // in each question
+	Hits     float64 // share of subjects that are listed
+	// Callers is the number of unary callers, or of messages in flight on each of
+	// the streams; zero means what suits the mode.
+	Callers int
+}
+
+// LoadResult is what a load met with. A percentile is of one call or message.
+type LoadResult struct {
+	Checks  int64
+	Errors  int64
+	Seconds float64
+	Latency *hdrhistogram.Histogram // microseconds
+}
+
+// Percentile gives a latency.
+func (r *LoadResult) Percentile(p float64) time.Duration {
+	return time.Duration(r.Latency.ValueAtPercentile(p)) * time.Microsecond
+}
+
+const (
+	loadPool     = 2048 // different questions
+	loadBatch    = 64
+	loadStreams  = 4
+	unaryCallers = 50
+	drainTime    = 5 * time.Second // for what is in flight when the time is over
+	benchListed  = 512             // benchmark subjects that are listed
+)
+
+// LoadModes names the modes.
+var LoadModes = []string{"unary", "stream", "batch"}
+
+// Load runs until its duration has passed. Questions are made before, so that
+// the caller's side costs little.
+func (c *Client) Load(ctx context.Context, l Load) (LoadResult, error) {
+	keys, err := c.FreshKeyring(ctx)
+	if err != nil {
+		return LoadResult{}, err
+	}
+	size := 1
+	if l.Mode == "batch" {
+		size = loadBatch
+	}
+	pool, err := loadQuestions(keys, l, size)
+	if err != nil {
+		return LoadResult{}, err
+	}
+	callers, one := loadStreams, streamLoad
+	if l.Mode == "unary" {
+		callers, one = cmp.Or(l.Callers, unaryCallers), unaryLoad
+	}
+	deadline, cancel := context.WithTimeout(ctx, l.Duration)
+	defer cancel()
+	gauges := make([]*gauge, callers)
+	var conns []*grpc.ClientConn
+	for range min(callers, loadStreams) {
+		conn, err := DialNode(c.Endpoint(), c.tls)
+		if err != nil {
+			return LoadResult{}, err
+		}
+		defer conn.Close()
+		conns = append(conns, conn)
+	}
+	start := time.Now()
+	var group sync.WaitGroup
+	for i := range gauges {
+		gauges[i] = &gauge{histogram: newHistogram()}
+		group.Go(func() { one(deadline, conns[i%len(conns)], pool[i%len(pool):], l.window(), gauges[i]) })
+	}
+	group.Wait()
+	return joinGauges(gauges, time.Since(start)), ctx.Err()
+}
+
+func (l Load) window() int {
+	switch {
+	case l.Callers > 0:
+		return l.Callers
+	case l.Mode == "batch":
+		return 4
+	default:
+		return 32
+	}
+}
+
+func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, 60_000_000, 3) }
+
+// gauge is what one caller measures; it has one owner at a time.
+type gauge struct {
+	checks, errors int64
+	histogram      *hdrhistogram.Histogram
+}
+
+func (g *gauge) note(started time.Time, out *apiv1.CheckBatchResponse) {
+	_ = g.histogram.RecordValue(max(1, time.Since(started).Microseconds()))
+	for _, answer := range out.Checks {
+		g.checks++
+		if answer.Error != "" {
+			g.errors++
+		}
+	}
+}
+
+func joinGauges(gauges []*gauge, took time.Duration) LoadResult {
+	r := LoadResult{Seconds: took.Seconds(), Latency: newHistogram()}
+	for _, g := range gauges {
+		r.Checks, r.Errors = r.Checks+g.checks, r.Errors+g.errors
+		r.Latency.Merge(g.histogram)
+	}
+	return r
+}
+
+func unaryLoad(ctx context.Context, conn *grpc.ClientConn, pool []*apiv1.CheckBatchRequest, _ int, g *gauge) {
+	checks := apiv1.NewChecksClient(conn)
+	inner, cancel := draining(ctx)
+	defer cancel()
+	for i := 0; ctx.Err() == nil; i++ {
+		started := time.Now()
+		answer, err := checks.Check(inner, pool[i%len(pool)].Checks[0])
+		if err == nil {
+			g.note(started, &apiv1.CheckBatchResponse{Checks: []*apiv1.CheckResponse{answer}})
+		} else {
+			g.errors++
+			pause(ctx, time.Millisecond)
+		}
+	}
+}
+
+// draining outlives the load a little: what was asked in time is answered, and is
+// no error.
+func draining(ctx context.Context) (context.Context, context.CancelFunc) {
+	until, _ := ctx.Deadline()
+	return context.WithDeadline(context.WithoutCancel(ctx), until.Add(drainTime))
+}
+
+func streamLoad(ctx context.Context, conn *grpc.ClientConn, pool []*apiv1.CheckBatchRequest, window int, g *gauge) {
+	for ctx.Err() == nil {
+		if err := oneStream(ctx, conn, pool, window, g); err != nil && ctx.Err() == nil {
+			g.errors++
+			pause(ctx, firstWait)
+		}
+	}
+}
+
+// oneStream keeps a window of messages in flight until the time is over or the
+// stream breaks.
+func oneStream(ctx context.Context, conn *grpc.ClientConn, pool []*apiv1.CheckBatchRequest, window int, g *gauge) error {
+	inner, cancel := draining(ctx)
+	defer cancel()
+	stream, err := apiv1.NewChecksClient(conn).CheckStream(inner)
+	if err != nil {
+		return err
+	}
+	flying := make(chan time.Time, window)
+	var sender sync.WaitGroup
+	sender.Go(func() {
+		defer close(flying)
+		for i := 0; ctx.Err() == nil && inner.Err() == nil; i++ {
+			flying <- time.Now()
+			if stream.Send(pool[i%len(pool)]) != nil {
+				return
+			}
+		}
+		_ = stream.CloseSend()
+	})
+	for started := range flying {
+		if err != nil {
+			continue
+		}
+		var out *apiv1.CheckBatchResponse
+		if out, err = stream.Recv(); err == nil {
+			g.note(started, out)
+		} else {
+			cancel()
+		}
+	}
+	sender.Wait()
+	return err
+}
+
+// BenchListed are the devices that a benchmark wants listed, one a line.
+func BenchListed() string {
+	var text strings.Builder
+	for i := range benchListed {
+		fmt.Fprintf(&text, "risknet-bench-listed-%d\n", i)
+	}
+	return text.String()
+}
+
+// BenchValues is a file of made-up devices that no run at another time has.
+func BenchValues(count int, start time.Time) io.Reader {
+	return &benchValues{left: count, run: start.UnixNano()}
+}
+
+type benchValues struct {
+	left int
+	run  int64
+	rest []byte
+}
+
+func (v *benchValues) Read(p []byte) (int, error) {
+	if len(v.rest) == 0 {
+		if v.left == 0 {
+			return 0, io.EOF
+		}
+		v.rest = fmt.Appendf(nil, "risknet-bench-%d-%d\n", v.run, v.left)
+		v.left--
+	}
+	n := copy(p, v.rest)
+	v.rest = v.rest[n:]
+	return n, nil
+}
+
+// loadQuestions makes the messages of a load, the same at each run.
+func loadQuestions(keys *Keyring, l Load, size int) ([]*apiv1.CheckBatchRequest, error) {
+	dice := rand.New(rand.NewPCG(1, 2))
+	pool := make([]*apiv1.CheckBatchRequest, max(loadPool/size, 2*loadStreams))
+	for i := range pool {
+		pool[i] = &apiv1.CheckBatchRequest{}
+		for range size {
+			q := Question{Payment: &apiv1.Payment{Amount: dice.Int64N(1_000_000), Currency: "CNY",
+				Mcc: fmt.Sprint(5000 + dice.IntN(1000)), Channel: "netsunion", Country: "CN", PayerCountry: "CN", Phase: "in"}}
+			for s := range l.Subjects {
+				if err := q.Set(loadSubject(dice, s, l.Hits)); err != nil {
+					return nil, err
+				}
+			}
+			in, _ := q.request(keys, nil)
+			pool[i].Checks = append(pool[i].Checks, in)
+		}
+	}
+	return pool, nil
+}
+
+func loadSubject(dice *rand.Rand, at int, hits float64) (field, value string) {
+	roles := []string{"payer.", "payee.", ""}
+	role := roles[at%len(roles)]
+	if dice.Float64() < hits {
+		return role + "device", fmt.Sprintf("risknet-bench-listed-%d", dice.IntN(benchListed))
+	}
+	name := fmt.Sprintf("%012x", dice.Uint64()>>16)
+	switch at % 6 {
+	case 0:
+		return role + "account", "0102/" + name
+	case 1:
+		return role + "merchant", "bench/" + name
+	case 2:
+		return "ip", fmt.Sprintf("203.0.%d.%d", dice.IntN(256), dice.IntN(256))
+	case 3:
+		return role + "device", "bench-" + name
+	case 4:
+		return role + "terminal", "bench/" + name
+	default:
+		return "mini_program", "bench-" + name
+	}
+}
+
+// BenchRules is a rule set of n rules of the shapes that institutions write.
+func BenchRules(n int) []byte {
+	var text strings.Builder
+	fmt.Fprintf(&text, "name: risknet-bench-%d\non_error: {pre: step_up, in: step_up, post: observe}\nrules:\n", n)
+	for i := range n {
+		when := fmt.Sprintf(`payment.mcc == "%d" && payment.amount > %d`, 5000+i%1000, 900_000+i)
+		switch i % 4 {
+		case 1:
+			when = fmt.Sprintf(`payee.listed && payment.amount > %d`, 900_000+i)
+		case 2:
+			when = fmt.Sprintf(`any.reporters >= 2 && payment.country != "C%c"`, 'A'+rune(i%26))
+		case 3:
+			when = fmt.Sprintf(`payment.channel == "c%d" && payer.level == 1`, i)
+		}
+		fmt.Fprintf(&text, "- {id: b-%d, phase: in, when: '%s', advice: observe, reason: {en: b, zh: b}}\n", i, when)
+	}
+	return []byte(text.String())
+}

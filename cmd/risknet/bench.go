@@ -1,0 +1,232 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/spf13/cobra"
+
+	"github.com/risknet/risknet/client"
+	"github.com/risknet/risknet/risk"
+)
+
+func newBenchCommand() *cobra.Command {
+	return newNoun("bench", "Measure a network from outside",
+		newBenchCheckCommand(), newBenchPublishCommand(), newBenchImportCommand())
+}
+
+type benchCheckJSON struct {
+	ChecksPerSecond float64 `json:"checks_per_s"`
+	P50             int64   `json:"p50_us"`
+	P99             int64   `json:"p99_us"`
+	P999            int64   `json:"p999_us"`
+	Errors          int64   `json:"errors"`
+	ServerChecks    int64   `json:"server_checks"`
+	Checks          int64   `json:"checks"`
+	Seconds         float64 `json:"seconds"`
+}
+
+func newBenchCheckCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "check", Short: "Ask one node as fast as it answers",
+		Long: "Asks one node for a while. unary is one call a question, stream one question a\n" +
+			"message, batch 64 questions a message; a latency is of one call or message.\n" +
+			"Subjects that are to be hits are listed first, for an hour; a set of benchmark\n" +
+			"rules is taken back at the end.",
+		Example: "  risknet bench check --mode batch --duration 10s --subjects 6 --hits 0.01 --rules 100 -o json", Args: cobra.NoArgs}
+	var l client.Load
+	flags := cmd.Flags()
+	flags.StringVar(&l.Mode, "mode", "unary", strings.Join(client.LoadModes, ", "))
+	duration := daysFlag(cmd, "duration", 10*time.Second, "how long to ask")
+	flags.IntVar(&l.Subjects, "subjects", 6, "subjects in each question")
+	flags.Float64Var(&l.Hits, "hits", 0.01, "share of the subjects that are listed")
+	flags.IntVar(&l.Callers, "callers", 0, "callers at a time (unary), or messages in flight on each of 4 streams (default 50, 32 or 4)")
+	ruleCount := flags.Int("rules", 0, "publish and activate so many benchmark rules first")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		l.Duration = time.Duration(*duration)
+		switch {
+		case !slices.Contains(client.LoadModes, l.Mode):
+			return usagef("mode: %q is not known; use %s", l.Mode, strings.Join(client.LoadModes, ", "))
+		case l.Duration <= 0 || l.Subjects < 1 || l.Subjects > risk.MaxSubjects || l.Hits < 0 || l.Hits > 1 || *ruleCount < 0 || *ruleCount > risk.MaxRules || l.Callers < 0:
+			return usagef("bench: give a duration above 0, 1 to %d subjects, hits from 0 to 1 and 0 to %d rules", risk.MaxSubjects, risk.MaxRules)
+		}
+		return benchCheck(cmd, l, *ruleCount)
+	}
+	return cmd
+}
+
+func benchCheck(cmd *cobra.Command, l client.Load, ruleCount int) error {
+	c, err := dial(cmd)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	undo, err := benchPrepare(cmd, c, l, ruleCount)
+	if err != nil {
+		return err
+	}
+	defer undo()
+	before, err := c.ServerChecks(cmd.Context())
+	if err != nil {
+		return err
+	}
+	result, err := c.Load(cmd.Context(), l)
+	if err != nil {
+		return err
+	}
+	after, err := c.ServerChecks(cmd.Context())
+	if err != nil {
+		return err
+	}
+	out := benchCheckJSON{ChecksPerSecond: float64(result.Checks) / result.Seconds, P50: result.Percentile(50).Microseconds(),
+		P99: result.Percentile(99).Microseconds(), P999: result.Percentile(99.9).Microseconds(),
+		Errors: result.Errors, ServerChecks: after - before, Checks: result.Checks, Seconds: result.Seconds}
+	return emit(cmd, out, func(w io.Writer) {
+		fmt.Fprintf(w, "%s checks a second (%s in %.1f s, %s by the node's count, %s errors); p50 %d us, p99 %d us, p99.9 %d us\n",
+			many(int64(out.ChecksPerSecond)), many(out.Checks), out.Seconds, many(out.ServerChecks), many(out.Errors), out.P50, out.P99, out.P999)
+	})
+}
+
+// benchPrepare lists the hits and publishes the rules; undo takes the rules back.
+func benchPrepare(cmd *cobra.Command, c *client.Client, l client.Load, ruleCount int) (undo func(), err error) {
+	undo = func() {}
+	if l.Hits == 0 && ruleCount == 0 {
+		return undo, nil
+	}
+	signer, err := client.NewAuthor(cmd.Context(), c)
+	if err != nil {
+		return undo, err
+	}
+	if l.Hits > 0 {
+		if _, err := benchList(cmd, c, signer, strings.NewReader(client.BenchListed()), nil); err != nil {
+			return undo, err
+		}
+	}
+	if ruleCount == 0 {
+		return undo, nil
+	}
+	sets, err := c.RuleSets(cmd.Context())
+	if err != nil {
+		return undo, err
+	}
+	version, err := c.PublishRules(cmd.Context(), signer, client.BenchRules(ruleCount))
+	if err != nil {
+		return undo, err
+	}
+	if _, err := client.ActivateRules(cmd.Context(), signer, version); err != nil {
+		return undo, err
+	}
+	if sets.Active == 0 {
+		return undo, nil
+	}
+	return func() {
+		if _, err := client.ActivateRules(cmd.Context(), signer, sets.Active); err != nil {
+			note(cmd, "rule set %d could not be put in force again: %v", sets.Active, err)
+		}
+	}, nil
+}
+
+// benchList reports devices for an hour, from now also where they stand already.
+func benchList(cmd *cobra.Command, c *client.Client, to client.Sender, in io.Reader, progress func(int)) (client.ImportResult, error) {
+	template := client.NewReport(risk.KindDevice, time.Now())
+	if err := template.Set("expires", "1h"); err != nil {
+		return client.ImportResult{}, err
+	}
+	lines, err := template.OpenRows(in, time.Now(), client.RowOptions{Format: client.FormatValues})
+	if err != nil {
+		return client.ImportResult{}, err
+	}
+	keys, err := c.Keyring(cmd.Context())
+	if err != nil {
+		return client.ImportResult{}, err
+	}
+	im := &client.Importer{Template: template, Keys: keys, To: to, Progress: progress}
+	return im.Run(cmd.Context(), lines)
+}
+
+type benchPublishJSON struct {
+	P50      float64 `json:"p50_ms"`
+	P99      float64 `json:"p99_ms"`
+	Max      float64 `json:"max_ms"`
+	OwnP50   float64 `json:"own_p50_ms"`
+	OwnP99   float64 `json:"own_p99_ms"`
+	Count    int     `json:"count"`
+	Nodes    int     `json:"nodes"`
+	Failures int     `json:"failures"`
+}
+
+func newBenchPublishCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "publish", Short: "Measure the time from a report until every node answers by it",
+		Example: "  risknet bench publish --count 100 -o json", Args: cobra.NoArgs}
+	count := cmd.Flags().Int("count", 100, "reports, one after the other")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *count < 1 {
+			return usagef("count: must be at least 1")
+		}
+		c, signer, err := author(cmd)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		m := newMeter(cmd, "publish", int64(*count))
+		defer m.end()
+		spread, err := c.MeasurePublish(cmd.Context(), signer, *count, m.done)
+		m.end()
+		if err != nil {
+			return err
+		}
+		out := benchPublishJSON{millisAt(spread.All, 50), millisAt(spread.All, 99), millisAt(spread.All, 100),
+			millisAt(spread.Own, 50), millisAt(spread.Own, 99), *count, spread.Nodes, spread.Failures}
+		return emit(cmd, out, func(w io.Writer) {
+			fmt.Fprintf(w, "on all %d nodes after p50 %.1f ms, p99 %.1f ms (own node p50 %.1f ms); %d of %d failed\n",
+				out.Nodes, out.P50, out.P99, out.OwnP50, out.Failures, out.Count)
+		})
+	}
+	return cmd
+}
+
+func millisAt(h *hdrhistogram.Histogram, percentile float64) float64 {
+	return float64(h.ValueAtPercentile(percentile)) / 1000
+}
+
+type benchImportJSON struct {
+	PerSecond float64 `json:"per_s"`
+	Seconds   float64 `json:"seconds"`
+	Accepted  int     `json:"accepted"`
+	Rejected  int     `json:"rejected"`
+	Size      uint64  `json:"size"`
+}
+
+func newBenchImportCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "import", Short: "Measure how fast new listings are taken in",
+		Long:    "Reports made-up devices, for an hour each, and counts how many are taken in a second.",
+		Example: "  risknet bench import --count 100000 -o json", Args: cobra.NoArgs}
+	count := cmd.Flags().Int("count", 100_000, "listings")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *count < 1 {
+			return usagef("count: must be at least 1")
+		}
+		c, signer, err := author(cmd)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		m := newMeter(cmd, "import", int64(*count))
+		defer m.end()
+		start := time.Now()
+		result, err := benchList(cmd, c, signer, client.BenchValues(*count, start), m.done)
+		m.end()
+		if err != nil {
+			return err
+		}
+		took := time.Since(start).Seconds()
+		out := benchImportJSON{float64(result.Accepted) / took, took, result.Accepted, result.Rejected, result.Size}
+		return emit(cmd, out, func(w io.Writer) {
+			fmt.Fprintf(w, "%s listings a second (%s in %.1f s)\n", many(int64(out.PerSecond)), many(out.Accepted), out.Seconds)
+		})
+	}
+	return cmd
+}

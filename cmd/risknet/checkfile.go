@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"github.com/risknet/risknet/client"
+)
+
+type answerJSON struct {
+	Line    int          `json:"line"`
+	Advice  string       `json:"advice"`
+	Listed  bool         `json:"listed"`
+	Reasons []reasonJSON `json:"reasons"`
+}
+
+type faultJSON struct {
+	Line  int    `json:"line"`
+	Error string `json:"error"`
+}
+
+// checkFile answers every record of a file, in its order. The answers are data
+// for a program whatever the output format: one array with json, else one object
+// a line.
+func checkFile(cmd *cobra.Command, c *client.Client, o checkOptions) error {
+	file, size, _, err := openInput(cmd, o.file)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	m := newMeter(cmd, "check", size)
+	defer m.end()
+	in := bufio.NewReader(m.read(file))
+	options, err := rowOptions(guessFormat(o, in), o.columns)
+	if err != nil {
+		return err
+	}
+	options.Identity = o.kind
+	if options.Format == client.FormatValues || options.Format == client.FormatIPsum {
+		if _, err := parseKind(o.kind); err != nil {
+			return err
+		}
+	}
+	lines, err := client.NewRowReader(in, client.QuestionRows(options))
+	if err != nil {
+		return usageError{err.Error()}
+	}
+	out, faults := newRowWriter(cmd), 0
+	checker := &client.Checker{Client: c, Template: o.question, Progress: m.done, Answer: func(a client.Answer) error {
+		if a.Error != "" {
+			faults++
+			return out.row(faultJSON{a.Line, a.Error})
+		}
+		return out.row(answerJSON{a.Line, a.Response.Advice, a.Response.Listed, reasonsOf(a.Response.Reasons)})
+	}}
+	answered, err := checker.Run(cmd.Context(), lines)
+	m.end()
+	if err := out.end(err); err != nil {
+		return err
+	}
+	if faults > 0 {
+		return fmt.Errorf("file: %s of %s rows could not be asked; their error says why", many(faults), many(answered))
+	}
+	return nil
+}
+
+// guessFormat looks at the flags and the first character.
+func guessFormat(o checkOptions, in *bufio.Reader) string {
+	if o.format != "" {
+		return o.format
+	}
+	for n := 1; n <= 64; n++ {
+		head, err := in.Peek(n)
+		if err != nil {
+			break
+		}
+		if first := head[n-1]; first == '{' {
+			return string(client.FormatNDJSON)
+		} else if first < 0x80 && !unicode.IsSpace(rune(first)) {
+			break
+		}
+	}
+	if o.kind != "" && len(o.columns) == 0 {
+		return string(client.FormatValues)
+	}
+	return string(client.FormatCSV)
+}
+
+// rowWriter prints many objects: as one array with -o json, else one a line.
+type rowWriter struct {
+	out     *bufio.Writer
+	encoder *json.Encoder
+	array   bool
+	count   int
+}
+
+func newRowWriter(cmd *cobra.Command) *rowWriter {
+	out := bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10)
+	w := &rowWriter{out: out, encoder: json.NewEncoder(out)}
+	w.encoder.SetEscapeHTML(false)
+	format, _ := formatOf(cmd)
+	w.array = format == "json"
+	return w
+}
+
+func (w *rowWriter) row(value any) error {
+	w.count++
+	if w.array {
+		separator := ","
+		if w.count == 1 {
+			separator = "["
+		}
+		if _, err := io.WriteString(w.out, separator); err != nil {
+			return err
+		}
+	}
+	return w.encoder.Encode(value)
+}
+
+// end closes the array, so that even a broken-off run leaves a whole document.
+func (w *rowWriter) end(err error) error {
+	if w.array {
+		if w.count == 0 {
+			_, _ = io.WriteString(w.out, "[")
+		}
+		_, _ = io.WriteString(w.out, "]\n")
+	}
+	if flushed := w.out.Flush(); flushed != nil && err == nil {
+		err = errors.New("output: cannot be written: " + flushed.Error())
+	}
+	return err
+}

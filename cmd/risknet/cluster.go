@@ -1,0 +1,53 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+)
+
+func newClusterCommand() *cobra.Command {
+	return newNoun("cluster", "See how the network's nodes are", newClusterStatusCommand())
+}
+
+type statusJSON struct {
+	Name         string `json:"name"`
+	Role         string `json:"role"`
+	Size         uint64 `json:"size"`
+	Root         string `json:"root"`
+	Lag          uint64 `json:"lag"`
+	AgeMS        int64  `json:"age_ms"`
+	Listings     uint64 `json:"listings"`
+	RulesVersion uint32 `json:"rules_version"`
+	Institution  string `json:"institution"`
+	Digest       string `json:"digest"`
+}
+
+func newClusterStatusCommand() *cobra.Command {
+	return &cobra.Command{Use: "status", Short: "One row for each configured node, also one that is down",
+		Example: "  risknet cluster status -o json", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := dial(cmd)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			list, err := c.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			out, lines := []statusJSON{}, []table.Row{}
+			for _, r := range list {
+				s := statusJSON{r.Name, r.Role, r.Size, fmt.Sprintf("%x", r.Root), r.Lag, r.AgeMs, r.Listings, r.RulesVersion,
+					r.Institution, fmt.Sprintf("%x", r.Digest)}
+				out = append(out, s)
+				lines = append(lines, table.Row{s.Name, paint(s.Role), s.Institution, s.Size, s.Root[:min(16, len(s.Root))], s.Lag,
+					fmt.Sprintf("%d ms", s.AgeMS), many(s.Listings), s.RulesVersion})
+			}
+			return emit(cmd, out, func(w io.Writer) {
+				rows(w, table.Row{"node", "role", "institution", "size", "root", "lag", "age", "listings", "rules"}, lines)
+			})
+		}}
+}

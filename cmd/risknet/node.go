@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/lmittmann/tint"
+	"github.com/mattn/go-isatty"
+	"github.com/spf13/cobra"
+
+	"github.com/risknet/risknet/node"
+)
+
+func newNodeCommand() *cobra.Command {
+	return newNoun("node", "Run a node", newNodeRunCommand())
+}
+
+func newNodeRunCommand() *cobra.Command {
+	var config string
+	cmd := &cobra.Command{
+		Use:     "run --config FILE",
+		Short:   "Run one node in the foreground until SIGTERM",
+		Example: "  risknet node run --config /etc/risknet/node.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := node.LoadConfig(config)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return runNode(ctx, cfg)
+		},
+	}
+	cmd.Flags().StringVar(&config, "config", "", "the node's configuration file (required)")
+	_ = cmd.MarkFlagRequired("config")
+	return cmd
+}
+
+func runNode(ctx context.Context, cfg node.Config) error {
+	log, err := newLogger(cfg.Log)
+	if err != nil {
+		return err
+	}
+	n, err := node.New(cfg, log)
+	if err != nil {
+		return err
+	}
+	return n.Run(ctx)
+}
+
+// newLogger writes to standard error: for people in colour on a terminal, or as
+// JSON for machines.
+func newLogger(cfg node.LogConfig) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
+		return nil, err
+	}
+	if cfg.Format == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})), nil
+	}
+	plain := os.Getenv("NO_COLOR") != "" || !isatty.IsTerminal(os.Stderr.Fd())
+	return slog.New(tint.NewHandler(os.Stderr, &tint.Options{Level: level, NoColor: plain})), nil
+}

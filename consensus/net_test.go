@@ -1,0 +1,427 @@
+package consensus
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// network is a set of servers in one process and one bubble of fake time. They
+// speak raft's real transport over pipes.
+type network struct {
+	t         *testing.T
+	mu        sync.Mutex
+	listeners map[string]*pipeListener
+	servers   []*testServer
+	tune      func(*Config)
+}
+
+type testServer struct {
+	Server
+	net     *network
+	machine *testMachine
+	store   *memStore
+	gate    *Gate
+	*Replica
+}
+
+// inBubble runs a test in fake time and stops whatever it left running.
+func inBubble(t *testing.T, test func(t *testing.T, n *network)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		n := &network{t: t, listeners: make(map[string]*pipeListener)}
+		defer n.stopAll() // also after a failure, or the bubble would never end
+		test(t, n)
+	})
+}
+
+func (n *network) stopAll() {
+	for _, s := range n.servers {
+		s.gate.Heal()
+	}
+	for _, s := range n.servers {
+		if s.Replica != nil {
+			s.Replica.Stop()
+		}
+	}
+}
+
+// add starts an empty server that belongs to nothing yet.
+func (n *network) add(id string) *testServer {
+	n.t.Helper()
+	s := &testServer{
+		Server:  Server{ID: id, Address: id + ":1", Voter: true},
+		net:     n,
+		machine: &testMachine{},
+		store:   newMemStore(),
+		gate:    new(Gate),
+	}
+	n.servers = append(n.servers, s)
+	s.start()
+	return s
+}
+
+// found makes a network of voters, of which the first founded it.
+func (n *network) found(count int) []*testServer {
+	n.t.Helper()
+	for i := range count {
+		n.add(fmt.Sprintf("s%d", i+1))
+	}
+	first := n.servers[0]
+	if err := first.Bootstrap(); err != nil {
+		n.t.Fatal(err)
+	}
+	n.until("the founder leads", first.Ready)
+	n.reconcile(first, n.wanted()...)
+	return n.servers
+}
+
+func without(servers []*testServer, gone *testServer) []*testServer {
+	return slices.DeleteFunc(slices.Clone(servers), func(s *testServer) bool { return s == gone })
+}
+
+func (n *network) wanted() []Server {
+	var want []Server
+	for _, s := range n.servers {
+		want = append(want, s.Server)
+	}
+	return want
+}
+
+// reconcile calls until nothing has to wait, as a node does.
+func (n *network) reconcile(leader *testServer, want ...Server) {
+	n.t.Helper()
+	n.until("the configuration is as wanted", func() bool {
+		return leader.Reconcile(n.within(5*time.Second), want) == nil
+	})
+}
+
+func (n *network) within(d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(n.t.Context(), d)
+	n.t.Cleanup(cancel)
+	return ctx
+}
+
+// until lets fake time pass until the condition holds.
+func (n *network) until(what string, ok func() bool) {
+	n.t.Helper()
+	for deadline := time.Now().Add(time.Minute); !ok(); n.pass(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			n.t.Fatalf("a minute has passed and still not: %s", what)
+		}
+	}
+}
+
+func (n *network) pass(d time.Duration) { <-time.After(d) }
+
+func (n *network) leader(among ...*testServer) *testServer {
+	n.t.Helper()
+	if len(among) == 0 {
+		among = n.servers
+	}
+	var leader *testServer
+	n.until("one of them leads", func() bool {
+		for _, s := range among {
+			if s.Replica != nil && s.Ready() {
+				leader = s
+			}
+		}
+		return leader != nil
+	})
+	return leader
+}
+
+// publish proposes a text on a server and fails the test if it is not applied.
+func (n *network) publish(s *testServer, text string) uint64 {
+	n.t.Helper()
+	index, err := s.propose(n.within(5*time.Second), text)
+	if err != nil {
+		n.t.Fatalf("propose %q on %s: %v", text, s.ID, err)
+	}
+	return index
+}
+
+func (n *network) allEqual(servers ...*testServer) {
+	n.t.Helper()
+	n.until("all hold the same", func() bool {
+		for _, s := range servers {
+			if !slices.Equal(s.machine.texts(), servers[0].machine.texts()) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func (s *testServer) start() {
+	s.net.t.Helper()
+	l := &pipeListener{address: s.Address, conns: make(chan net.Conn), closed: make(chan struct{}), net: s.net}
+	s.net.mu.Lock()
+	s.net.listeners[s.Address] = l
+	s.net.mu.Unlock()
+	cfg := Config{
+		ID: s.ID, Advertise: s.Address, Listener: l, Dial: s.net.dial, Gate: s.gate,
+		Logger:        slog.New(slog.DiscardHandler),
+		CommitTimeout: 20 * time.Millisecond,
+		store:         s.store,
+	}
+	if s.net.tune != nil {
+		s.net.tune(&cfg)
+	}
+	var err error
+	if s.Replica, err = Start(cfg, s.machine); err != nil {
+		s.net.t.Fatalf("start %s: %v", s.ID, err)
+	}
+}
+
+// stop ends the server's process; its disk stays.
+func (s *testServer) stop() {
+	s.net.t.Helper()
+	if err := s.Replica.Stop(); err != nil {
+		s.net.t.Fatalf("stop %s: %v", s.ID, err)
+	}
+	s.Replica = nil
+}
+
+func (s *testServer) propose(ctx context.Context, text string) (uint64, error) {
+	result, index, err := s.Propose(ctx, func(at int64) []byte { return payload(at, text) })
+	if err == nil && result != "applied "+text {
+		err = fmt.Errorf("the result is %v", result)
+	}
+	return index, err
+}
+
+func payload(at int64, text string) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, uint64(at)), text...)
+}
+
+type pipeListener struct {
+	address string
+	conns   chan net.Conn
+	closed  chan struct{}
+	net     *network
+	once    sync.Once
+}
+
+func (n *network) dial(ctx context.Context, to string) (net.Conn, error) {
+	n.mu.Lock()
+	l := n.listeners[to]
+	n.mu.Unlock()
+	if l == nil {
+		return nil, errors.New("connection refused")
+	}
+	near, far := net.Pipe()
+	select {
+	case l.conns <- far:
+		return near, nil
+	case <-l.closed:
+		return nil, errors.New("connection refused")
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (l *pipeListener) Addr() net.Addr { return address(l.address) }
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.conns:
+		return conn, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+// memStore behaves like the log on disk: no gaps, and reads are copies.
+type memStore struct{ *raft.InmemStore }
+
+func newMemStore() *memStore { return &memStore{raft.NewInmemStore()} }
+
+func (*memStore) Close() error      { return nil }
+func (*memStore) IsMonotonic() bool { return true }
+
+func (m *memStore) StoreLogs(logs []*raft.Log) error {
+	last, _ := m.LastIndex()
+	for _, l := range logs {
+		if last > 0 && l.Index != last+1 {
+			return fmt.Errorf("append %d after %d", l.Index, last)
+		}
+		last = l.Index
+	}
+	return m.InmemStore.StoreLogs(logs)
+}
+
+// testMachine keeps what it applied. Its disk is the copy made by Sync.
+type testMachine struct {
+	mu      sync.Mutex
+	state   testState
+	disk    testState
+	images  int           // opened
+	broken  error         // ApplyBatch fails with it
+	corrupt bool          // images are sent with a wrong byte
+	hold    chan struct{} // ApplyBatch waits for it
+}
+
+// with changes or reads the machine between two of its calls.
+func (m *testMachine) with(f func(*testMachine)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f(m)
+}
+
+func (m *testMachine) opened() (images int) {
+	m.with(func(m *testMachine) { images = m.images })
+	return images
+}
+
+type testState struct {
+	At     Position
+	LastAt int64
+	Seen   []testEntry
+}
+
+type testEntry struct {
+	Index uint64
+	At    int64
+	Text  string
+}
+
+func (m *testMachine) Position() Position {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.state.At
+}
+
+func (m *testMachine) LastAt() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.state.LastAt
+}
+
+func (m *testMachine) ApplyBatch(entries []Entry) ([]any, error) {
+	var hold chan struct{}
+	m.with(func(m *testMachine) { hold = m.hold })
+	if hold != nil {
+		<-hold
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.broken != nil {
+		return nil, m.broken
+	}
+	results := make([]any, len(entries))
+	for i, e := range entries {
+		if e.Index <= m.state.At.Index {
+			return nil, fmt.Errorf("entry %d comes again: the state is at %d", e.Index, m.state.At.Index)
+		}
+		m.state.At.Index, m.state.At.Term = e.Index, e.Term
+		switch e.Kind {
+		case Configuration:
+			m.state.At.Configuration, m.state.At.ConfigurationIndex = e.Data, e.Index
+		case Command:
+			at, text := int64(binary.BigEndian.Uint64(e.Data)), string(e.Data[8:])
+			m.state.LastAt = max(m.state.LastAt, at)
+			m.state.Seen = append(m.state.Seen, testEntry{e.Index, at, text})
+			results[i] = "applied " + text
+		}
+	}
+	return results, nil
+}
+
+func (m *testMachine) Sync() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.disk = m.state.clone()
+	return nil
+}
+
+// crash is the machine after the power failed: what was synced.
+func (m *testMachine) crash() *testMachine { return &testMachine{state: m.disk.clone(), disk: m.disk} }
+
+func (s testState) clone() testState {
+	s.Seen = slices.Clone(s.Seen)
+	return s
+}
+
+func (m *testMachine) texts() []string {
+	var out []string
+	for _, e := range m.entries() {
+		out = append(out, e.Text)
+	}
+	return out
+}
+
+func (m *testMachine) entries() []testEntry {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.state.Seen)
+}
+
+type testImage struct {
+	*bytes.Reader
+	at Position
+}
+
+func (testImage) Close() error         { return nil }
+func (i testImage) Position() Position { return i.at }
+
+func (m *testMachine) OpenImage() (Image, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	body, err := json.Marshal(m.state)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(body)
+	if m.corrupt {
+		body[len(body)/2] ^= 1
+	}
+	m.images++
+	return testImage{bytes.NewReader(append(sum[:], body...)), m.state.At}, nil
+}
+
+func (m *testMachine) StageImage() (Staging, error) { return &testStaging{m: m}, nil }
+
+type testStaging struct {
+	bytes.Buffer
+	m *testMachine
+}
+
+func (s *testStaging) Install(want Position) error {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	raw, _ := io.ReadAll(&s.Buffer)
+	if len(raw) < 32 || sha256.Sum256(raw[32:]) != [32]byte(raw[:32]) {
+		return errors.New("the image is damaged")
+	}
+	var state testState
+	if err := json.Unmarshal(raw[32:], &state); err != nil {
+		return err
+	}
+	if state.At.Index != want.Index || !bytes.Equal(state.At.Configuration, want.Configuration) {
+		return errors.New("the image is not what was announced")
+	}
+	s.m.state, s.m.disk = state, state.clone()
+	return nil
+}
+
+func (s *testStaging) Discard() error { return nil }

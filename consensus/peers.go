@@ -1,0 +1,73 @@
+package consensus
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// contact is what a peer last said to us as its leader.
+type contact struct {
+	asked  time.Time // when the question left; the answer is never older
+	number uint64    // of the question: later questions have higher ones
+	term   uint64
+	last   uint64 // the last index in its log
+	agreed bool
+}
+
+// peers remembers the last contact with each server. Raft knows this too, but
+// tells nobody; and where it counts who confirms a leader, it counts servers
+// without a vote as well.
+type peers struct {
+	asked   atomic.Uint64
+	mu      sync.Mutex
+	seen    map[string]contact
+	changed chan struct{} // closed at the next note
+}
+
+func newPeers() *peers {
+	return &peers{seen: make(map[string]contact), changed: make(chan struct{})}
+}
+
+// next numbers a moment between questions: a clock is too coarse for that.
+func (p *peers) next() uint64 { return p.asked.Add(1) }
+
+func (p *peers) note(id string, c contact) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.number < p.seen[id].number {
+		return
+	}
+	p.seen[id] = c
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// lastSeen is the last contact, and whether there was one in the term.
+func (p *peers) lastSeen(id string, term uint64) (contact, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c, ok := p.seen[id]
+	return c, ok && c.term == term
+}
+
+// watch gives a channel that closes at the next note.
+func (p *peers) watch() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.changed
+}
+
+// agreed counts those of ids that confirmed the term's leader to a question
+// asked after since. The channel closes when the count may have grown.
+func (p *peers) agreed(ids []string, term uint64, since uint64) (int, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	count := 0
+	for _, id := range ids {
+		if c := p.seen[id]; c.agreed && c.term == term && c.number > since {
+			count++
+		}
+	}
+	return count, p.changed
+}

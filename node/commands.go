@@ -1,0 +1,211 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	apiv1 "github.com/risknet/risknet/api/v1"
+	"github.com/risknet/risknet/consensus"
+	"github.com/risknet/risknet/risk"
+	"github.com/risknet/risknet/rules"
+	"github.com/risknet/risknet/store"
+)
+
+// commandService takes signed commands. It adds nothing to them: any node may
+// carry a command, and none can change it.
+type commandService struct {
+	apiv1.UnimplementedCommandsServer
+	node *Node
+}
+
+func (s *commandService) Submit(ctx context.Context, req *apiv1.SubmitRequest) (*apiv1.Receipt, error) {
+	if err := knownFieldsOnly(req); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	receipt, err := s.node.submit(ctx, req, true)
+	if err != nil {
+		s.node.metrics.submits.WithLabelValues("failed").Inc()
+		return nil, err
+	}
+	s.node.metrics.submits.WithLabelValues(receipt.Result).Inc()
+	if err := s.node.show(ctx, req, receipt); err != nil {
+		return nil, err
+	}
+	return receipt, nil
+}
+
+// submit has a command ordered and applied: here if this node leads, otherwise
+// by the leader, if the command may still take that one hop.
+func (n *Node) submit(ctx context.Context, req *apiv1.SubmitRequest, mayForward bool) (*apiv1.Receipt, error) {
+	signed, err := risk.DecodeSigned(req.Signed)
+	if err != nil {
+		return nil, refusalStatus(err)
+	}
+	if err := n.courtesy(signed); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.Limits.SubmitWait)
+	defer cancel()
+	receipt, err := n.propose(ctx, signed)
+	if errors.Is(err, consensus.ErrNotLeader) && mayForward {
+		return n.forward(ctx, req)
+	}
+	return receipt, err
+}
+
+// courtesy refuses early what the network would refuse later, so that it costs
+// one node and not all. Nobody relies on it.
+func (n *Node) courtesy(signed *risk.Signed) error {
+	if err := n.store.Verify(signed, n.now().UnixMilli()); err != nil {
+		return refusalStatus(err)
+	}
+	cmd, err := risk.DecodeCommand(signed.Header)
+	if err != nil {
+		return refusalStatus(err)
+	}
+	switch p := cmd.Params.(type) {
+	case *risk.PublishRules:
+		if _, err := rules.Compile(signed.Bodies[0].Data); err != nil {
+			return status.Errorf(codes.InvalidArgument, "rules: %v", err)
+		}
+	case *risk.RaiseProtocol:
+		if p.Version > risk.ProtocolVersion {
+			return status.Errorf(codes.FailedPrecondition, "version: this node applies protocols up to %d; upgrade the nodes first", risk.ProtocolVersion)
+		}
+	}
+	return nil
+}
+
+// propose has this node's raft order the command. It works on the leader alone.
+func (n *Node) propose(ctx context.Context, signed *risk.Signed) (*apiv1.Receipt, error) {
+	entry := risk.Entry{Proposer: n.id, Signed: signed}
+	result, _, err := n.order.Propose(ctx, func(at int64) []byte {
+		entry.At = at
+		return entry.Encode()
+	})
+	switch {
+	case errors.Is(err, consensus.ErrNotLeader):
+		return nil, err
+	case errors.Is(err, consensus.ErrBusy):
+		return nil, status.Errorf(codes.ResourceExhausted, "the leader has as many commands under way as it may; send the same bytes again in a moment")
+	case err != nil:
+		return nil, status.Errorf(codes.Unavailable, "the outcome is not known (%v); send the same bytes again, they are applied once", err)
+	}
+	applied, ok := result.(store.Applied)
+	if !ok || applied.Err != nil {
+		return nil, status.Errorf(codes.Internal, "apply: %v", applied.Err)
+	}
+	return receiptOf(&applied), nil
+}
+
+func receiptOf(a *store.Applied) *apiv1.Receipt {
+	r := &apiv1.Receipt{CommandId: a.Result.ID[:], AtMs: a.At, Result: risk.Accepted.String()}
+	refusal, outcomes := a.Result.Refusal, a.Result.Outcomes
+	if first := a.Result.First; first != nil {
+		r.Repeated, outcomes = true, first.Outcomes
+		if first.Refusal != risk.Accepted {
+			refusal = &risk.Error{Kind: first.Refusal, Text: "this command was refused when it was first seen"}
+		}
+	}
+	if refusal != nil {
+		r.Result, r.Field, r.Text = refusal.Kind.String(), refusal.Field, refusal.Text
+	}
+	r.Recorded = a.Result.Leaf || a.Result.First != nil
+	r.Leaf = a.Leaf
+	r.Outcomes = outcomeMessages(outcomes, a.Leaf)
+	return r
+}
+
+// forward hands the command to the leader; there it is not handed on again.
+func (n *Node) forward(ctx context.Context, req *apiv1.SubmitRequest) (*apiv1.Receipt, error) {
+	peer, err := n.leader()
+	if err != nil {
+		return nil, err
+	}
+	receipt, err := peer.Forward(ctx, req)
+	if status.Code(err) == codes.Canceled || status.Code(err) == codes.DeadlineExceeded {
+		return nil, status.Errorf(codes.Unavailable, "the leader did not answer in time; send the same bytes again, they are applied once")
+	}
+	return receipt, err
+}
+
+// show waits until this node's own view has the command's leaf, so that the
+// caller reads its own write here. A deadline gives visible:false.
+func (n *Node) show(ctx context.Context, req *apiv1.SubmitRequest, r *apiv1.Receipt) error {
+	wait := n.cfg.Limits.SubmitWait
+	if req.WaitMs > 0 {
+		wait = min(wait, time.Duration(req.WaitMs)*time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	size := uint64(0)
+	if r.Recorded {
+		size = r.Leaf + 1
+	}
+	view, err := n.checker.Wait(ctx, size)
+	r.Visible = err == nil && r.Recorded
+	if err != nil {
+		view = n.checker.Load()
+	}
+	r.Head = headMessage(view.Head)
+	return nil
+}
+
+// refusalStatus turns a refusal into a gRPC status whose text begins with the
+// kind of refusal.
+func refusalStatus(err error) error {
+	refusal, ok := errors.AsType[*risk.Error](err)
+	if !ok {
+		return status.Error(codes.Internal, err.Error())
+	}
+	code := codes.InvalidArgument
+	switch refusal.Kind {
+	case risk.UnknownKey, risk.BadSignature, risk.KeyRetired:
+		code = codes.Unauthenticated
+	case risk.NotPermitted, risk.NeedsCosigner:
+		code = codes.PermissionDenied
+	case risk.TooNew, risk.TooOld, risk.WrongNetwork:
+		code = codes.FailedPrecondition
+	}
+	return status.Error(code, refusal.Error())
+}
+
+// bringFounding puts the founding commands in and returns when all of them are.
+// They are the first leaves of the ledger, so a ledger that is as long has them.
+func (n *Node) bringFounding(ctx context.Context, commands []*risk.Signed) error {
+	for i, signed := range commands {
+		for n.Head().Size < uint64(len(commands)) {
+			receipt, err := n.propose(ctx, signed)
+			if errors.Is(err, consensus.ErrNotLeader) && n.Head().Size > 0 {
+				receipt, err = n.forward(ctx, &apiv1.SubmitRequest{Signed: signed.Encode()})
+			}
+			if err == nil && receipt.Result == risk.Accepted.String() {
+				break
+			}
+			if err == nil {
+				return fmt.Errorf("founding command %d: %s: %s %s", i+1, receipt.Result, receipt.Field, receipt.Text)
+			}
+			if !pause(ctx, 20*time.Millisecond) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// pause waits; it is false when the context ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,0 +1,244 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/v2"
+
+	"github.com/risknet/risknet/risk"
+)
+
+// Config is a node's configuration: one YAML file, whose every key can be
+// overridden by an environment variable (RISKNET_NODE_ and the key in capitals,
+// with _ for each dot: RISKNET_NODE_STALE_MAX_AGE). Unknown keys are refused.
+// File paths are relative to the file.
+type Config struct {
+	// Name is what people call this node: n1.
+	Name string `koanf:"name"`
+	// ID is the node's id, 32 hex digits; it stands in the node's record.
+	ID string `koanf:"id"`
+	// Network is the network's id, 64 hex digits: the id of its founding command.
+	// A data directory of another network is refused.
+	Network string `koanf:"network"`
+	// Data is the directory that this node alone writes.
+	Data string `koanf:"data"`
+	// TokenKeys is the file of token keys: lines of "EPOCH HEX", mode 0600.
+	TokenKeys string `koanf:"token_keys"`
+	// LogKey is the Ed25519 key (PEM PKCS#8) that signs this node's checkpoints.
+	LogKey string `koanf:"log_key"`
+	// Founding is a file of signed commands that begins the network. The one node
+	// that has it starts as the only voter, if its data directory is empty, and
+	// brings the commands in; once they are in, the file means nothing.
+	Founding string `koanf:"founding"`
+	// Serves names further institutions whose programs may ask this node as their
+	// own. A node always serves its own institution and the hub.
+	Serves []string `koanf:"serves"`
+	// Development opens what no production node should: gRPC reflection.
+	Development bool `koanf:"development"`
+	// FaultControl is a unix socket through which a test network cuts this node
+	// off. Empty, as it must be in production, means that there is none.
+	FaultControl string `koanf:"fault_control"`
+
+	Listen ListenConfig `koanf:"listen"`
+	TLS    TLSConfig    `koanf:"tls"`
+	Stale  StaleConfig  `koanf:"stale"`
+	Raft   RaftConfig   `koanf:"raft"`
+	Limits LimitsConfig `koanf:"limits"`
+	Log    LogConfig    `koanf:"log"`
+}
+
+// ListenConfig is where the node listens. All three speak mutual TLS.
+type ListenConfig struct {
+	Raft string `koanf:"raft"` // host:port, for nodes alone
+	API  string `koanf:"api"`  // gRPC
+	HTTP string `koanf:"http"` // health, metrics
+}
+
+// TLSConfig names PEM files.
+type TLSConfig struct {
+	CA          string `koanf:"ca"`
+	Certificate string `koanf:"certificate"`
+	Key         string `koanf:"key"`
+}
+
+// StaleConfig is what an answer says when the node has lost touch.
+type StaleConfig struct {
+	// MaxAge is how old a view may be before the policy below joins each answer.
+	MaxAge time.Duration `koanf:"max_age"`
+	// Advice is that policy: observe … deny. It cannot be allow.
+	Advice string `koanf:"advice"`
+}
+
+// RaftConfig tunes consensus; the defaults fit nodes within one country.
+type RaftConfig struct {
+	Heartbeat     time.Duration `koanf:"heartbeat"`
+	Election      time.Duration `koanf:"election"`
+	Lease         time.Duration `koanf:"lease"`
+	CommitTimeout time.Duration `koanf:"commit_timeout"`
+	// TrailingLogs is how many entries stay behind a snapshot for slow followers.
+	TrailingLogs uint64 `koanf:"trailing_logs"`
+	// SnapshotThreshold is how many entries come between two cuts of the log.
+	SnapshotThreshold uint64        `koanf:"snapshot_threshold"`
+	SnapshotInterval  time.Duration `koanf:"snapshot_interval"`
+}
+
+// LimitsConfig bounds what callers can take.
+type LimitsConfig struct {
+	Streams     uint32        `koanf:"streams"`     // concurrent calls on one connection
+	Connections int           `koanf:"connections"` // on each listener
+	Message     int           `koanf:"message"`     // bytes of one request
+	SubmitWait  time.Duration `koanf:"submit_wait"` // longest wait for a receipt
+	SizeWait    time.Duration `koanf:"size_wait"`   // longest wait for min_size
+}
+
+// LogConfig says how the node writes its log, to standard error.
+type LogConfig struct {
+	Level  string `koanf:"level"`  // debug, info, warn or error
+	Format string `koanf:"format"` // text or json
+}
+
+// DefaultConfig is what holds where a file says nothing.
+func DefaultConfig() Config {
+	return Config{
+		Data:  "data",
+		Stale: StaleConfig{MaxAge: 30 * time.Second, Advice: risk.StepUp.String()},
+		Raft: RaftConfig{Heartbeat: time.Second, Election: time.Second, Lease: 500 * time.Millisecond,
+			CommitTimeout: 2 * time.Millisecond, TrailingLogs: 8192, SnapshotThreshold: 8192,
+			SnapshotInterval: 2 * time.Minute},
+		Limits: LimitsConfig{Streams: 1024, Connections: 4096, Message: 4 << 20,
+			SubmitWait: 10 * time.Second, SizeWait: 2 * time.Second},
+		Log: LogConfig{Level: "info", Format: "text"},
+	}
+}
+
+const envPrefix = "RISKNET_NODE_"
+
+// LoadConfig reads a configuration file and the environment over it.
+func LoadConfig(path string) (Config, error) {
+	cfg := DefaultConfig()
+	k := koanf.New(".")
+	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+		return cfg, fmt.Errorf("config %s: %w", path, err)
+	}
+	known := configKeys()
+	byEnv := map[string]string{}
+	for _, key := range known {
+		byEnv[envPrefix+strings.ToUpper(strings.ReplaceAll(key, ".", "_"))] = key
+	}
+	var unknownEnv []string
+	overlay := env.Provider(".", env.Opt{Prefix: envPrefix, TransformFunc: func(name, value string) (string, any) {
+		key, ok := byEnv[name]
+		if !ok {
+			unknownEnv = append(unknownEnv, name)
+		}
+		return key, value
+	}})
+	if err := k.Load(overlay, nil); err != nil {
+		return cfg, fmt.Errorf("environment: %w", err)
+	}
+	for _, name := range unknownEnv {
+		return cfg, fmt.Errorf("environment: %s is not a setting; see the keys of node.Config", name)
+	}
+	for _, key := range k.Keys() {
+		if !slices.Contains(known, key) {
+			return cfg, fmt.Errorf("config %s: %s is not a key; known keys are %s", path, key, strings.Join(known, ", "))
+		}
+	}
+	if err := k.Unmarshal("", &cfg); err != nil {
+		return cfg, fmt.Errorf("config %s: %w", path, err)
+	}
+	cfg.resolve(filepath.Dir(path))
+	return cfg, cfg.check()
+}
+
+// YAML gives the text of a configuration file; what is at its default is left out.
+func (c Config) YAML() ([]byte, error) {
+	k := koanf.New(".")
+	defaults := map[string]any{}
+	walkConfig(reflect.ValueOf(DefaultConfig()), "", func(key string, v reflect.Value) { defaults[key] = v.Interface() })
+	var err error
+	walkConfig(reflect.ValueOf(c), "", func(key string, v reflect.Value) {
+		if reflect.DeepEqual(v.Interface(), defaults[key]) {
+			return
+		}
+		value := v.Interface()
+		if d, ok := value.(time.Duration); ok {
+			value = d.String()
+		}
+		err = errors.Join(err, k.Set(key, value))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return k.Marshal(yaml.Parser())
+}
+
+func configKeys() []string {
+	var keys []string
+	walkConfig(reflect.ValueOf(Config{}), "", func(key string, _ reflect.Value) { keys = append(keys, key) })
+	slices.Sort(keys)
+	return keys
+}
+
+// walkConfig visits each setting of a configuration with its full key.
+func walkConfig(v reflect.Value, prefix string, visit func(key string, v reflect.Value)) {
+	for i := range v.NumField() {
+		name := prefix + v.Type().Field(i).Tag.Get("koanf")
+		if v.Field(i).Kind() == reflect.Struct {
+			walkConfig(v.Field(i), name+".", visit)
+			continue
+		}
+		visit(name, v.Field(i))
+	}
+}
+
+func (c *Config) resolve(dir string) {
+	for _, path := range []*string{&c.Data, &c.TokenKeys, &c.LogKey, &c.FaultControl, &c.Founding, &c.TLS.CA, &c.TLS.Certificate, &c.TLS.Key} {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(dir, *path)
+		}
+	}
+}
+
+func (c *Config) check() error {
+	if c.Name == "" {
+		return errors.New("config: name: is empty; give the node a name such as n1")
+	}
+	if _, err := risk.ParseID(c.ID); err != nil {
+		return fmt.Errorf("config: id: %w", err)
+	}
+	if _, err := risk.ParseHash(c.Network); err != nil {
+		return fmt.Errorf("config: network: %w; it is the id of the founding command", err)
+	}
+	if advice, err := risk.ParseAdvice(c.Stale.Advice); err != nil || advice == risk.Allow {
+		return fmt.Errorf("config: stale.advice: %q; use observe, step_up, limit, delay_settlement, hold_funds or deny", c.Stale.Advice)
+	}
+	if c.Stale.MaxAge < time.Second {
+		return fmt.Errorf("config: stale.max_age: %s is too short; nodes compare about four times a second, so use 1s or more", c.Stale.MaxAge)
+	}
+	for key, address := range map[string]string{"raft": c.Listen.Raft, "api": c.Listen.API, "http": c.Listen.HTTP} {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return fmt.Errorf("config: listen.%s: %q is not host:port", key, address)
+		}
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		return fmt.Errorf("config: log.format: %q; use text or json", c.Log.Format)
+	}
+	for key, path := range map[string]string{"token_keys": c.TokenKeys, "tls.ca": c.TLS.CA, "tls.certificate": c.TLS.Certificate, "tls.key": c.TLS.Key} {
+		if path == "" {
+			return fmt.Errorf("config: %s: is empty; name the file", key)
+		}
+	}
+	return os.MkdirAll(c.Data, 0o700)
+}

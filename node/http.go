@@ -1,0 +1,100 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// serveHTTP answers health and metrics, over mutual TLS.
+func (n *Node) serveHTTP(ctx context.Context) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", n.readyz)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	server := &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+	}
+	defer context.AfterFunc(ctx, func() {
+		soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		_ = server.Shutdown(soon)
+	})()
+	err := server.Serve(tls.NewListener(n.listeners.http, n.creds.ServerTLS()))
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// readyz says whether this node may be asked: its view has caught up with what
+// a leader with a quorum had committed, and is not older than its limit.
+func (n *Node) readyz(w http.ResponseWriter, _ *http.Request) {
+	if err := n.ready(); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+func (n *Node) ready() error {
+	if n.checker.Load().Head.Size == 0 {
+		return errors.New("not ready: no network has been founded or joined")
+	}
+	if !n.founded.Load() {
+		return errors.New("not ready: the founding commands are not all in")
+	}
+	if age := n.checker.Age(); age > n.cfg.Stale.MaxAge {
+		return fmt.Errorf("not ready: the view is %s old, the limit is %s", age.Round(time.Millisecond), n.cfg.Stale.MaxAge)
+	}
+	return nil
+}
+
+// limitListener bounds the connections open at a time; one too many is closed
+// at once, so that the others are not held up.
+type limitListener struct {
+	net.Listener
+	slots chan struct{}
+}
+
+func newLimitListener(l net.Listener, limit int) net.Listener {
+	return &limitListener{Listener: l, slots: make(chan struct{}, limit)}
+}
+
+func (l *limitListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case l.slots <- struct{}{}:
+			return &limitedConn{Conn: conn, release: func() { <-l.slots }}, nil
+		default:
+			conn.Close()
+		}
+	}
+}
+
+type limitedConn struct {
+	net.Conn
+	release func()
+	once    sync.Once
+}
+
+func (c *limitedConn) Close() error {
+	c.once.Do(c.release)
+	return c.Conn.Close()
+}

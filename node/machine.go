@@ -1,0 +1,66 @@
+package node
+
+import (
+	"github.com/risknet/risknet/consensus"
+	"github.com/risknet/risknet/store"
+)
+
+// machine is how consensus sees the store: this is where the two meet.
+type machine struct{ node *Node }
+
+func (m *machine) Position() consensus.Position { return positionOf(m.node.store.Position()) }
+
+func (m *machine) LastAt() int64 { return m.node.store.LastAt() }
+
+func (m *machine) ApplyBatch(entries []consensus.Entry) ([]any, error) {
+	batch := make([]store.Entry, len(entries))
+	for i, e := range entries {
+		batch[i] = store.Entry{Index: e.Index, Term: e.Term, Data: e.Data}
+		switch e.Kind {
+		case consensus.Command:
+			batch[i].Kind = store.Command
+		case consensus.Configuration:
+			batch[i].Kind = store.Configuration
+		default:
+			batch[i].Kind = store.Other
+		}
+	}
+	results := make([]any, len(entries))
+	for i, applied := range m.node.store.Apply(batch) {
+		results[i] = applied
+	}
+	return results, m.node.store.Err()
+}
+
+func (m *machine) Sync() error { return m.node.store.Sync() }
+
+func positionOf(p store.Position) consensus.Position {
+	return consensus.Position{Index: p.Index, Term: p.Term, Configuration: p.Configuration, ConfigurationIndex: p.ConfigurationIndex}
+}
+
+func (m *machine) OpenImage() (consensus.Image, error) {
+	image, err := m.node.store.OpenImage()
+	if err != nil {
+		return nil, err
+	}
+	return sentImage{image}, nil
+}
+
+// sentImage and staging give consensus its own words for a position.
+type sentImage struct{ *store.Image }
+
+func (i sentImage) Position() consensus.Position { return positionOf(i.Image.Position()) }
+
+func (m *machine) StageImage() (consensus.Staging, error) {
+	st, err := m.node.store.Stage()
+	if err != nil {
+		return nil, err
+	}
+	return staging{st}, nil
+}
+
+type staging struct{ *store.Staging }
+
+func (s staging) Install(want consensus.Position) error {
+	return s.Staging.Install(want.Index, want.Term)
+}

@@ -1,0 +1,91 @@
+package node
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/risknet/risknet/risk"
+)
+
+// metrics are what the node tells Prometheus. What other rooms count is read
+// when it is asked for, never copied on the way.
+type metrics struct {
+	registry *prometheus.Registry
+	checks   [risk.Deny + 1]prometheus.Counter
+	failed   prometheus.Counter
+	latency  prometheus.Histogram
+	submits  *prometheus.CounterVec
+}
+
+func newMetrics(n *Node) *metrics {
+	m := &metrics{registry: prometheus.NewRegistry()}
+	checks := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "risknet_checks_total", Help: "Checks answered, by final advice.",
+	}, []string{"advice"})
+	for a := risk.Allow; a <= risk.Deny; a++ {
+		m.checks[a] = checks.WithLabelValues(a.String())
+	}
+	m.failed = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "risknet_checks_failed_total", Help: "Checks that could not be asked: bad input, or a state that was not reached in time.",
+	})
+	m.latency = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "risknet_check_seconds", Help: "Time inside the node for one check; for a batch, its time divided by its checks.",
+		Buckets: []float64{1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 1e-1, 1},
+	})
+	m.submits = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "risknet_commands_total", Help: "Commands submitted to this node, by result.",
+	}, []string{"result"})
+	m.registry.MustRegister(checks, m.failed, m.latency, m.submits,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.gauges(n)
+	return m
+}
+
+// gauges reads the state of the other rooms.
+func (m *metrics) gauges(n *Node) {
+	gauge := func(name, help string, read func() float64) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
+	}
+	gauge("risknet_view_age_seconds", "How long ago this node last knew that its view was complete.",
+		func() float64 { return n.checker.Age().Seconds() })
+	gauge("risknet_applied_index", "Index of the last raft entry in the state.",
+		func() float64 { return float64(n.store.Position().Index) })
+	gauge("risknet_size", "Leaves in the ledger of this node's view.",
+		func() float64 { return float64(n.checker.Load().Head.Size) })
+	gauge("risknet_rules_version", "Version of the rule set that this node runs.",
+		func() float64 { return float64(n.checker.Load().ProgramVersion) })
+	gauge("risknet_raft_leader", "1 if this node leads.",
+		func() float64 { return truth(n.order.Stats().Role == "leader") })
+	gauge("risknet_raft_voter", "1 if this node votes.",
+		func() float64 { stats := n.order.Stats(); return truth(votes(&stats)) })
+	gauge("risknet_filter_listings", "Tokens in the filter.",
+		func() float64 { return float64(n.checker.Stats().Tokens) })
+	gauge("risknet_filter_bytes", "Memory of filter and fingerprints.",
+		func() float64 { return float64(n.checker.Stats().Bytes) })
+	gauge("risknet_filter_false_positive_ratio", "Filter hits that the fingerprints did not confirm, over look-ups that were not listed, as measured.",
+		func() float64 { return n.checker.Stats().FalsePositiveRate })
+	gauge("risknet_damage_total", "Look-ups that found the store damaged; each was answered closed.",
+		func() float64 { return float64(n.checker.Stats().Damage) })
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// answered notes checks that were answered together.
+func (m *metrics) answered(v *risk.Verdict) {
+	if v.Advice.Valid() {
+		m.checks[v.Advice].Inc()
+	}
+}
+
+func (m *metrics) took(since time.Time, checks int) {
+	if checks > 0 {
+		m.latency.Observe(time.Since(since).Seconds() / float64(checks))
+	}
+}

@@ -1,0 +1,111 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/risknet/risknet/consensus"
+	"github.com/risknet/risknet/risk"
+)
+
+// startOrder runs raft over mutual TLS: only certificates of role node connect.
+func (n *Node) startOrder() error {
+	client := n.creds.ClientTLS()
+	cfg := consensus.Config{
+		ID:        n.id.String(),
+		Advertise: n.cfg.Listen.Raft,
+		Dir:       filepath.Join(n.cfg.Data, "raft"),
+		Listener:  tls.NewListener(n.listeners.raft, n.creds.ServerTLS(RoleNode)),
+		Dial: func(ctx context.Context, address string) (net.Conn, error) {
+			d := tls.Dialer{Config: client}
+			return d.DialContext(ctx, "tcp", address)
+		},
+		Gate:              &n.gate,
+		Now:               n.now,
+		Logger:            n.log,
+		Heartbeat:         n.cfg.Raft.Heartbeat,
+		Election:          n.cfg.Raft.Election,
+		Lease:             n.cfg.Raft.Lease,
+		CommitTimeout:     n.cfg.Raft.CommitTimeout,
+		TrailingLogs:      n.cfg.Raft.TrailingLogs,
+		SnapshotThreshold: n.cfg.Raft.SnapshotThreshold,
+		SnapshotInterval:  n.cfg.Raft.SnapshotInterval,
+		Admit:             n.admitEntry,
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return fmt.Errorf("data: %w", err)
+	}
+	order, err := consensus.Start(cfg, &machine{node: n})
+	if err != nil {
+		return err
+	}
+	n.order = order
+	if len(n.founding) > 0 && n.store.Position().Index == 0 {
+		if err := order.Bootstrap(); err != nil && !errors.Is(err, consensus.ErrNotEmpty) {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxStampAhead is how far ahead of its own clock a voter lets a leader stamp.
+const maxStampAhead = 30 * time.Second
+
+// admitEntry refuses a leader's stamp that is too far ahead. Time cures it.
+func (n *Node) admitEntry(payload []byte) error {
+	at, err := risk.EntryStamp(payload)
+	if err != nil {
+		return err
+	}
+	if ahead := time.UnixMilli(at).Sub(n.now()); ahead > maxStampAhead {
+		return fmt.Errorf("the leader's stamp is %s ahead of this node's clock; at most %s are taken", ahead, maxStampAhead)
+	}
+	return nil
+}
+
+// keepMembers makes raft's configuration follow the node records, while this
+// node leads: the records drive raft, never the other way round.
+func (n *Node) keepMembers(ctx context.Context) error {
+	for {
+		wait := time.Second
+		if n.order.Ready() {
+			if err := n.reconcile(ctx); err != nil && ctx.Err() == nil {
+				n.log.Info("membership is not as the records say yet", "error", err)
+				wait = 100 * time.Millisecond
+			}
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-n.order.Changes():
+		case <-n.nodesChanged:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+func (n *Node) reconcile(ctx context.Context) error {
+	nodes, err := n.store.Nodes()
+	if err != nil {
+		return err
+	}
+	var want []consensus.Server
+	for _, other := range nodes {
+		want = append(want, consensus.Server{ID: other.Node.String(), Address: other.Raft, Voter: other.Suffrage == risk.Voter})
+	}
+	if len(want) == 0 {
+		return nil // the network is being founded
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return n.order.Reconcile(ctx, want)
+}

@@ -1,0 +1,163 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+
+	apiv1 "github.com/risknet/risknet/api/v1"
+	"github.com/risknet/risknet/consensus"
+)
+
+// peers keeps one connection to each other node that was asked for.
+type peers struct {
+	creds *Credentials
+	gate  *consensus.Gate
+
+	mu    sync.Mutex
+	conns map[string]*grpc.ClientConn // by API address
+}
+
+func newPeers(creds *Credentials, gate *consensus.Gate) *peers {
+	return &peers{creds: creds, gate: gate, conns: map[string]*grpc.ClientConn{}}
+}
+
+func (p *peers) dial(address string) (*grpc.ClientConn, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if conn, ok := p.conns[address]; ok {
+		return conn, nil
+	}
+	conn, err := grpc.NewClient("passthrough:///"+address,
+		grpc.WithContextDialer(p.gate.Dialer(dialTCP)),
+		grpc.WithTransportCredentials(credentials.NewTLS(p.creds.ClientTLS())),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(newWireCodec()), grpc.MaxCallRecvMsgSize(16<<20)),
+		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: 2 * time.Second,
+			Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second}))
+	if err != nil {
+		return nil, err
+	}
+	p.conns[address] = conn
+	return conn, nil
+}
+
+func dialTCP(ctx context.Context, address string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", address)
+}
+
+func (p *peers) closeAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for address, conn := range p.conns {
+		conn.Close()
+		delete(p.conns, address)
+	}
+}
+
+// leader gives a connection to the leader's node.
+func (n *Node) leader() (apiv1.PeersClient, error) {
+	id, _ := n.order.Leader()
+	if id == "" {
+		return nil, status.Error(codes.Unavailable, "no leader is known right now; send the same bytes again in a moment")
+	}
+	if id == n.id.String() {
+		return nil, status.Error(codes.Unavailable, "this node has just come to lead; send the same bytes again in a moment")
+	}
+	nodes, err := n.store.Nodes()
+	if err != nil {
+		return nil, internal(err)
+	}
+	for _, other := range nodes {
+		if other.Node.String() == id {
+			conn, err := n.peers.dial(other.API)
+			if err != nil {
+				return nil, err
+			}
+			return apiv1.NewPeersClient(conn), nil
+		}
+	}
+	return nil, status.Error(codes.Unavailable, "the leader's record has not reached this node yet; send the same bytes again in a moment")
+}
+
+// peerService is what nodes ask each other.
+type peerService struct {
+	apiv1.UnimplementedPeersServer
+	node *Node
+}
+
+func (s *peerService) Forward(ctx context.Context, req *apiv1.SubmitRequest) (*apiv1.Receipt, error) {
+	if err := knownFieldsOnly(req); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	receipt, err := s.node.submit(ctx, req, false)
+	if errors.Is(err, consensus.ErrNotLeader) {
+		return nil, status.Error(codes.Unavailable, "leadership has moved; send the same bytes again in a moment")
+	}
+	return receipt, err
+}
+
+func (s *peerService) ReadIndex(ctx context.Context, _ *apiv1.ReadIndexRequest) (*apiv1.ReadIndexResponse, error) {
+	index, err := s.node.order.ReadIndex(ctx)
+	if err != nil {
+		return nil, status.Error(codes.Unavailable, err.Error())
+	}
+	return &apiv1.ReadIndexResponse{Index: index}, nil
+}
+
+// freshenEvery is how often a node asks what the leader has committed.
+const freshenEvery = 250 * time.Millisecond
+
+// freshen keeps the age of the view: it asks the leader for the index that a
+// quorum has committed and, once that is applied here, knows that the view was
+// complete when it asked.
+func (n *Node) freshen(ctx context.Context) error {
+	for {
+		asked := n.now()
+		index, err := n.readIndex(ctx)
+		if err == nil && n.awaitApplied(ctx, index) {
+			n.checker.SetFresh(asked)
+		}
+		if !pause(ctx, freshenEvery) {
+			return nil
+		}
+	}
+}
+
+func (n *Node) readIndex(ctx context.Context) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	index, err := n.order.ReadIndex(ctx)
+	if !errors.Is(err, consensus.ErrNotLeader) {
+		return index, err
+	}
+	peer, err := n.leader()
+	if err != nil {
+		return 0, err
+	}
+	resp, err := peer.ReadIndex(ctx, &apiv1.ReadIndexRequest{})
+	return resp.GetIndex(), err
+}
+
+// awaitApplied waits a little until the index is in the view.
+func (n *Node) awaitApplied(ctx context.Context, index uint64) bool {
+	for range 100 {
+		if n.order.Applied() >= index {
+			return true
+		}
+		if !pause(ctx, 10*time.Millisecond) {
+			return false
+		}
+	}
+	return false
+}

@@ -1,0 +1,163 @@
+package node
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	apiv1 "github.com/risknet/risknet/api/v1"
+	"github.com/risknet/risknet/risk"
+)
+
+// registryService reads the replicated state.
+type registryService struct {
+	apiv1.UnimplementedRegistryServer
+	node *Node
+}
+
+func internal(err error) error { return status.Error(codes.Internal, err.Error()) }
+
+func (s *registryService) Network(context.Context, *apiv1.NetworkRequest) (*apiv1.NetworkResponse, error) {
+	st := s.node.store
+	net, err := st.Network()
+	if err != nil {
+		return nil, internal(err)
+	}
+	if net == nil {
+		return nil, status.Error(codes.Unavailable, "no network has been founded or joined here yet")
+	}
+	nodes, err := st.Nodes()
+	if err != nil {
+		return nil, internal(err)
+	}
+	epochs, err := st.Epochs()
+	if err != nil {
+		return nil, internal(err)
+	}
+	view := s.node.checker.Load()
+	m := &apiv1.NetworkResponse{NetworkId: net.ID[:], Name: net.Name, Origin: net.Origin,
+		Protocol: net.Protocol, Threshold: uint32(net.Threshold), Hub: net.Hub.String(),
+		TimeMs: view.Time, Head: headMessage(view.Head)}
+	for _, e := range epochs.Live {
+		m.Epochs = append(m.Epochs, uint32(e.Epoch))
+	}
+	for _, n := range nodes {
+		m.Nodes = append(m.Nodes, &apiv1.Node{Id: n.Node.String(), Name: n.Name, Institution: n.Institution,
+			Raft: n.Raft, Api: n.API, Http: n.HTTP, Suffrage: n.Suffrage.String(), LogKey: n.LogKey.Bytes[:]})
+	}
+	return m, nil
+}
+
+func (s *registryService) Listings(ctx context.Context, req *apiv1.ListingsRequest) (*apiv1.ListingsResponse, error) {
+	kind, err := risk.ParseKind(req.Kind)
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	if len(req.Tokens) > risk.MaxLiveEpochs {
+		return nil, status.Errorf(codes.InvalidArgument, "tokens: %d given; one for each live epoch, at most %d", len(req.Tokens), risk.MaxLiveEpochs)
+	}
+	if err := s.node.awaitSize(ctx, req.MinSize); err != nil {
+		return nil, err
+	}
+	view := s.node.checker.Load()
+	now := max(s.node.now().UnixMilli(), view.Time)
+	m := &apiv1.ListingsResponse{Head: headMessage(view.Head)}
+	for _, asked := range req.Tokens {
+		if len(asked.Token) != len(risk.Token{}) {
+			return nil, status.Error(codes.InvalidArgument, "tokens: a token has 16 bytes")
+		}
+		found, err := s.node.store.Reader().Standing(view.Version, kind, risk.Token(asked.Token))
+		if err != nil {
+			return nil, internal(err)
+		}
+		for i := range found {
+			m.Listings = append(m.Listings, listingMessage(&found[i], now))
+		}
+	}
+	return m, nil
+}
+
+func (s *registryService) ExportListings(req *apiv1.ExportListingsRequest, stream grpc.ServerStreamingServer[apiv1.Listing]) error {
+	view := s.node.checker.Load()
+	now := max(s.node.now().UnixMilli(), view.Time)
+	return s.node.store.Listings(stream.Context(), func(one *risk.Standing) error {
+		if !req.Ended && !one.ActiveAt(now) {
+			return nil
+		}
+		return stream.Send(listingMessage(one, now))
+	})
+}
+
+func (s *registryService) RuleSets(context.Context, *apiv1.RuleSetsRequest) (*apiv1.RuleSetsResponse, error) {
+	sets, err := s.node.store.RuleSets()
+	if err != nil {
+		return nil, internal(err)
+	}
+	head, err := s.node.store.RulesHead()
+	if err != nil {
+		return nil, internal(err)
+	}
+	m := &apiv1.RuleSetsResponse{Active: head.Active, Running: s.node.checker.Load().ProgramVersion}
+	for _, set := range sets {
+		m.RuleSets = append(m.RuleSets, ruleSetMessage(set))
+	}
+	return m, nil
+}
+
+func ruleSetMessage(set *risk.RuleSet) *apiv1.RuleSet {
+	return &apiv1.RuleSet{Version: set.Version, State: set.State.String(), Author: set.Author.String(),
+		PublishedAtMs: set.PublishedAt, Hash: set.Hash[:]}
+}
+
+func (s *registryService) RuleSource(_ context.Context, req *apiv1.RuleSourceRequest) (*apiv1.RuleSourceResponse, error) {
+	source, set, err := s.node.store.RuleSource(req.Version)
+	if err != nil {
+		return nil, internal(err)
+	}
+	if set == nil {
+		return nil, status.Errorf(codes.NotFound, "version: no rule set %d; see `risknet rules history`", req.Version)
+	}
+	return &apiv1.RuleSourceResponse{Source: source, RuleSet: ruleSetMessage(set)}, nil
+}
+
+func (s *registryService) Institutions(context.Context, *apiv1.InstitutionsRequest) (*apiv1.InstitutionsResponse, error) {
+	all, err := s.node.store.Institutions()
+	if err != nil {
+		return nil, internal(err)
+	}
+	m := &apiv1.InstitutionsResponse{}
+	for _, i := range all {
+		m.Institutions = append(m.Institutions, &apiv1.Institution{Reporter: i.Reporter.String(), Role: i.Role.String(),
+			Commitment: i.Commitment[:], Keys: uint32(i.Keys), AdmittedAtMs: i.AdmittedAt})
+	}
+	return m, nil
+}
+
+// tokenService gives token keys to the programs of institutions that this node
+// serves, and to the auditor.
+type tokenService struct {
+	apiv1.UnimplementedTokensServer
+	node *Node
+}
+
+func (s *tokenService) Keyring(ctx context.Context, _ *apiv1.KeyringRequest) (*apiv1.KeyringResponse, error) {
+	who := callerOf(ctx)
+	if !s.node.serves(who) && who.Role != RoleAuditor {
+		return nil, status.Errorf(codes.PermissionDenied, "keyring: this node gives token keys to programs of %s only; ask your own institution's node", s.node.creds.Identity.Institution)
+	}
+	state := s.node.keys.Load()
+	m := &apiv1.KeyringResponse{ScopesVersion: state.scopesVersion}
+	for _, k := range state.keys {
+		m.Keys = append(m.Keys, &apiv1.TokenKey{Epoch: uint32(k.Epoch), Secret: k.Secret[:]})
+	}
+	scopes, err := s.node.store.Scopes()
+	if err != nil {
+		return nil, internal(err)
+	}
+	for _, c := range scopes.Counts {
+		m.Scopes = append(m.Scopes, scopeMessage(c.Scope))
+	}
+	return m, nil
+}

@@ -1,0 +1,127 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/status"
+
+	apiv1 "github.com/risknet/risknet/api/v1"
+)
+
+// newServer makes the gRPC server with every bound that gRPC leaves open.
+func (n *Node) newServer() *grpc.Server {
+	server := grpc.NewServer(
+		grpc.Creds(credentials.NewTLS(n.creds.ServerTLS())),
+		grpc.ForceServerCodecV2(newWireCodec()),
+		grpc.MaxConcurrentStreams(n.cfg.Limits.Streams),
+		grpc.MaxRecvMsgSize(n.cfg.Limits.Message),
+		grpc.ConnectionTimeout(10*time.Second),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 10 * time.Minute, Time: 30 * time.Second, Timeout: 10 * time.Second}),
+		grpc.UnaryInterceptor(n.admitUnary),
+		grpc.StreamInterceptor(n.admitStream))
+	apiv1.RegisterChecksServer(server, newCheckService(n))
+	apiv1.RegisterCommandsServer(server, &commandService{node: n})
+	apiv1.RegisterRegistryServer(server, &registryService{node: n})
+	apiv1.RegisterTokensServer(server, &tokenService{node: n})
+	apiv1.RegisterOverridesServer(server, &overrideService{node: n})
+	apiv1.RegisterClusterServer(server, &clusterService{node: n})
+	apiv1.RegisterPeersServer(server, &peerService{node: n})
+	healthpb.RegisterHealthServer(server, n.health)
+	if n.cfg.Development {
+		reflection.Register(server)
+	}
+	return server
+}
+
+// admitUnary and admitStream turn away who may not use a method at all.
+func (n *Node) admitUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	if err := n.admit(ctx, info.FullMethod); err != nil {
+		return nil, err
+	}
+	return next(ctx, req)
+}
+
+func (n *Node) admitStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	if err := n.admit(stream.Context(), info.FullMethod); err != nil {
+		return err
+	}
+	return next(srv, stream)
+}
+
+const peersPrefix = "/risknet.v1.Peers/"
+
+func (n *Node) admit(ctx context.Context, method string) error {
+	role := callerOf(ctx).Role
+	if role == RoleNode && n.gate.IsCut() {
+		return status.Error(codes.Unavailable, "this node is cut off from the network, on purpose")
+	}
+	if len(method) > len(peersPrefix) && method[:len(peersPrefix)] == peersPrefix && role != RoleNode {
+		return status.Errorf(codes.PermissionDenied, "only nodes call %s", method)
+	}
+	return nil
+}
+
+// callerOf gives the identity in the caller's certificate; zero if there is
+// none, which mutual TLS does not let happen.
+func callerOf(ctx context.Context) Identity {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return Identity{}
+	}
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok || len(info.State.PeerCertificates) == 0 {
+		return Identity{}
+	}
+	id, err := IdentityOf(info.State.PeerCertificates[0])
+	if err != nil {
+		return Identity{}
+	}
+	return id
+}
+
+// serveAPI answers gRPC until the context ends; calls under way get a moment to
+// finish.
+func (n *Node) serveAPI(ctx context.Context) error {
+	server := n.newServer()
+	defer context.AfterFunc(ctx, func() {
+		n.health.Shutdown()
+		hard := time.AfterFunc(2*time.Second, server.Stop)
+		defer hard.Stop()
+		server.GracefulStop()
+	})()
+	if err := server.Serve(n.listeners.api); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("api: %w", err)
+	}
+	return nil
+}
+
+// watchHealth keeps the gRPC health service in step with readiness.
+func (n *Node) watchHealth(ctx context.Context) error {
+	for {
+		state := healthpb.HealthCheckResponse_SERVING
+		if n.ready() != nil {
+			state = healthpb.HealthCheckResponse_NOT_SERVING
+		}
+		n.health.SetServingStatus("", state)
+		if !pause(ctx, freshenEvery) {
+			return nil
+		}
+	}
+}
+
+func newHealth() *health.Server {
+	h := health.NewServer()
+	h.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
+	return h
+}

@@ -1,0 +1,158 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/risknet/risknet/check"
+	"github.com/risknet/risknet/risk"
+	"github.com/risknet/risknet/store"
+	"github.com/risknet/risknet/token"
+)
+
+// source lets check read the store: this is where the two meet.
+type source struct{ *store.Reader }
+
+func (s *source) Standing(version uint64, kind risk.Kind, token risk.Token) ([]risk.Standing, error) {
+	list, err := s.Reader.Standing(version, kind, token)
+	if errors.Is(err, store.ErrVersionGone) {
+		return nil, fmt.Errorf("%w: %w", check.ErrGone, err)
+	}
+	return list, err
+}
+
+func (s *source) Tokens(version uint64, yield func(risk.Kind, risk.Token) error) error {
+	err := s.Reader.Tokens(version, yield)
+	if errors.Is(err, store.ErrVersionGone) {
+		return fmt.Errorf("%w: %w", check.ErrGone, err)
+	}
+	return err
+}
+
+// absorb takes over what a cut of the store changed. It runs on the applying
+// goroutine, between the commit and the receipts: when a caller hears of its
+// command, the view shows it.
+func (n *Node) absorb(cut store.Cut) {
+	if cut.ScopesChanged || cut.EpochsChanged {
+		// Before the view: see checkService.answer.
+		if err := n.loadKeys(); err != nil {
+			n.log.Error("alarm", "error", err)
+		}
+	}
+	batch := check.Batch{Version: cut.Version, Head: cut.Head, Time: cut.Time,
+		Linked: keysOf(cut.Linked), Unlinked: keysOf(cut.Unlinked)}
+	if cut.RulesChanged {
+		sets, err := n.ruleSets()
+		if err != nil {
+			n.log.Error("alarm", "error", err)
+		}
+		batch.Rules = sets
+	}
+	n.checker.Absorb(batch)
+	if cut.NodesChanged {
+		select {
+		case n.nodesChanged <- struct{}{}:
+		default: // keepMembers knows already
+		}
+	}
+}
+
+func keysOf(list []store.Key) []check.Key {
+	if len(list) == 0 {
+		return nil
+	}
+	keys := make([]check.Key, len(list))
+	for i, k := range list {
+		keys[i] = check.Key{Kind: k.Kind, Token: k.Token}
+	}
+	return keys
+}
+
+// resetView makes the view of the whole state: at start, and when a restored
+// image has taken its place.
+func (n *Node) resetView() error {
+	head := n.store.Head()
+	if err := n.loadKeys(); err != nil {
+		return err
+	}
+	sets, err := n.ruleSets()
+	if err != nil {
+		return err
+	}
+	clock, err := n.store.Clock()
+	if err != nil {
+		return err
+	}
+	return n.checker.Reset(context.Background(), &source{n.store.Reader()}, check.Batch{Version: n.store.Version(), Head: head, Time: clock.Time, Rules: sets})
+}
+
+// fallbacks is how many older rule sets are kept at hand for the case that the
+// one in force does not compile here.
+const fallbacks = 3
+
+// ruleSets gives the set in force and what was in force before it.
+func (n *Node) ruleSets() ([]check.RuleSet, error) {
+	head, err := n.store.RulesHead()
+	if err != nil {
+		return nil, err
+	}
+	if head.Active == 0 {
+		return []check.RuleSet{{}}, nil
+	}
+	var sets []check.RuleSet
+	for version := head.Active; version != 0 && len(sets) <= fallbacks; {
+		source, set, err := n.store.RuleSource(version)
+		if err != nil || set == nil {
+			return sets, err
+		}
+		sets = append(sets, check.RuleSet{Version: version, Text: source})
+		version = set.Previous
+	}
+	return sets, nil
+}
+
+// loadKeys makes the keyring of the epochs in use, and the scopes to ask. A key
+// that is not the one that the network committed to would miss every listing,
+// so it stops the node.
+func (n *Node) loadKeys() error {
+	state := &keyState{}
+	epochs, err := n.store.Epochs()
+	if err != nil {
+		return err
+	}
+	secrets := map[risk.Epoch]TokenKey{}
+	for _, k := range n.secrets {
+		secrets[k.Epoch] = k
+	}
+	for _, e := range epochs.Live {
+		k, ok := secrets[e.Epoch]
+		if !ok {
+			return fmt.Errorf("token_keys: the key of epoch %d is missing, which is in use; get it from the hub", e.Epoch)
+		}
+		if risk.CommitEpochKey(k.Secret) != e.Commitment {
+			return fmt.Errorf("token_keys: the key of epoch %d is not the network's; get it from the hub", e.Epoch)
+		}
+		state.keys = append(state.keys, k)
+	}
+	if len(state.keys) == 0 {
+		state.keys = n.secrets[:1] // nothing is founded yet, so nothing is listed
+	}
+	var ring []token.Key
+	for _, k := range state.keys {
+		ring = append(ring, token.NewKey(k.Epoch, k.Secret))
+	}
+	if state.ring, err = token.NewKeyring(ring...); err != nil {
+		return err
+	}
+	scopes, err := n.store.Scopes()
+	if err != nil {
+		return err
+	}
+	state.scopesVersion = max(1, scopes.Since)
+	for _, c := range scopes.Counts {
+		state.scopes.Set(c.Scope)
+	}
+	n.keys.Store(state)
+	return nil
+}

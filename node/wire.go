@@ -1,0 +1,203 @@
+package node
+
+import (
+	"fmt"
+
+	apiv1 "github.com/risknet/risknet/api/v1"
+	"github.com/risknet/risknet/risk"
+)
+
+// The short functions here turn messages into nouns and back. Errors name the
+// field, as the caller knows it, and the cure.
+
+func paymentOf(p *apiv1.Payment) (risk.Payment, error) {
+	out := risk.Payment{Phase: risk.PhasePre, Purpose: risk.PurposeScreening}
+	if p == nil {
+		return out, nil
+	}
+	out.TransactionID, out.Time, out.Amount = p.TransactionId, p.TimeMs, p.Amount
+	out.Currency, out.MCC = p.Currency, p.Mcc
+	out.Channel, out.Scene = p.Channel, p.Scene
+	out.Country, out.PayerCountry = p.Country, p.PayerCountry
+	if p.Phase != "" {
+		phase, err := risk.ParsePhase(p.Phase)
+		if err != nil {
+			return out, fmt.Errorf("payment.%w", err)
+		}
+		out.Phase = phase
+	}
+	if p.Purpose != "" {
+		purpose, err := risk.ParsePurpose(p.Purpose)
+		if err != nil {
+			return out, fmt.Errorf("payment.%w", err)
+		}
+		out.Purpose = purpose
+	}
+	return out, checkCodes(&out)
+}
+
+// checkCodes holds the codes of a payment to their shape, so that a rule about
+// "CNY" is not passed by "cny".
+func checkCodes(p *risk.Payment) error {
+	switch {
+	case p.Amount < 0:
+		return fmt.Errorf("payment.amount: %d is negative; give minor units, 0 or more", p.Amount)
+	case p.Currency != "" && !letters(p.Currency, 3):
+		return fmt.Errorf("payment.currency: %q is not three capital letters (ISO 4217)", p.Currency)
+	case p.Amount != 0 && p.Currency == "":
+		return fmt.Errorf("payment.currency: is empty; an amount needs its ISO 4217 currency")
+	case p.MCC != "" && !digits(p.MCC, 4):
+		return fmt.Errorf("payment.mcc: %q is not four digits (ISO 18245)", p.MCC)
+	case p.Country != "" && !letters(p.Country, 2):
+		return fmt.Errorf("payment.country: %q is not two capital letters (ISO 3166)", p.Country)
+	case p.PayerCountry != "" && !letters(p.PayerCountry, 2):
+		return fmt.Errorf("payment.payer_country: %q is not two capital letters (ISO 3166)", p.PayerCountry)
+	}
+	return nil
+}
+
+func letters(s string, n int) bool {
+	for i := range len(s) {
+		if s[i] < 'A' || s[i] > 'Z' {
+			return false
+		}
+	}
+	return len(s) == n
+}
+
+func digits(s string, n int) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return len(s) == n
+}
+
+// askedOf takes over tokens that a client made itself.
+func askedOf(dst []risk.Asked, kind risk.Kind, tokens []*apiv1.AskedToken) ([]risk.Asked, error) {
+	for i, t := range tokens {
+		asked := risk.Asked{Kind: kind, Epoch: risk.Epoch(t.GetEpoch())}
+		if t.GetKind() != "" {
+			k, err := risk.ParseKind(t.GetKind())
+			if err != nil {
+				return dst, fmt.Errorf("tokens[%d].%w", i, err)
+			}
+			asked.Kind = k
+		}
+		if len(t.GetToken()) != len(asked.Token) {
+			return dst, fmt.Errorf("tokens[%d].token: has %d bytes; a token has %d", i, len(t.GetToken()), len(asked.Token))
+		}
+		asked.Scope = scopeOf(t.GetScope())
+		copy(asked.Token[:], t.GetToken())
+		if !asked.Scope.FitsKind(asked.Kind) {
+			return dst, fmt.Errorf("tokens[%d].scope: %s does not fit kind %s", i, asked.Scope, asked.Kind)
+		}
+		dst = append(dst, asked)
+	}
+	return dst, nil
+}
+
+func scopeOf(s *apiv1.Scope) risk.Scope {
+	if s == nil {
+		return risk.Scope{}
+	}
+	if s.Family > 255 || s.Length > 255 {
+		return risk.Scope{Family: 255}
+	}
+	return risk.Scope{Family: risk.Family(s.Family), Length: uint8(s.Length)}
+}
+
+func scopeMessage(s risk.Scope) *apiv1.Scope {
+	return &apiv1.Scope{Family: uint32(s.Family), Length: uint32(s.Length)}
+}
+
+func exitMessage(e *risk.Exit) *apiv1.Exit {
+	if e == nil || *e == (risk.Exit{}) {
+		return nil
+	}
+	return &apiv1.Exit{How: e.How, Papers: e.Papers, Whom: e.Whom, Days: uint32(e.Days)}
+}
+
+func headMessage(h risk.Head) *apiv1.Head {
+	return &apiv1.Head{Size: h.Size, Root: h.Root[:]}
+}
+
+// verdictMessage copies a verdict; the verdict is free to be used again.
+func verdictMessage(v *risk.Verdict) *apiv1.CheckResponse {
+	m := &apiv1.CheckResponse{
+		Advice: v.Advice.String(), Listed: v.Listed, Reporters: uint32(v.Reporters),
+		RulesVersion: v.RulesVersion, Size: v.Head.Size, Root: append([]byte(nil), v.Head.Root[:]...),
+		AgeMs: v.AgeMillis, Stale: v.Stale,
+	}
+	if v.RulesVersion != 0 {
+		m.RulesHash = append([]byte(nil), v.RulesHash[:]...)
+	}
+	if len(v.Shadow) > 0 {
+		m.Shadow = append([]string(nil), v.Shadow...)
+	}
+	for i := range v.Reasons {
+		m.Reasons = append(m.Reasons, reasonMessage(&v.Reasons[i]))
+	}
+	return m
+}
+
+func reasonMessage(r *risk.Reason) *apiv1.Reason {
+	m := &apiv1.Reason{
+		Rule: r.Rule, Code: uint32(r.Code), Level: uint32(r.Level), Advice: r.Advice.String(),
+		Text: r.Text, TextZh: r.TextZH, Exit: exitMessage(r.Exit), Subject: int32(r.Subject),
+		ExpiresAtMs: r.Expires,
+	}
+	if r.Rule == "" {
+		m.Listing, m.List, m.Role = r.Listing.String(), r.List.String(), r.Part.String()
+		m.Reporter, m.ReportedAtMs = r.Reporter.String(), r.ReportedAt
+	}
+	return m
+}
+
+func listingMessage(s *risk.Standing, now int64) *apiv1.Listing {
+	l, b := &s.Listing, &s.Body
+	m := &apiv1.Listing{
+		Id: l.ID.String(), Kind: l.Item.Kind.String(), Scope: scopeMessage(l.Item.Scope),
+		Epoch: uint32(b.Epoch), Token: append([]byte(nil), b.Token[:]...),
+		Code: uint32(l.Item.Code), Level: uint32(l.Item.Level), List: l.Item.List.String(),
+		Advice: b.Action.String(), Reporter: l.Reporter.String(), ReportedAtMs: l.ReportedAt,
+		ChangedAtMs: l.ChangedAt, ExpiresAtMs: l.Item.Expiry, SourceDateMs: l.Item.SourceDate,
+		State: l.StateAt(now).String(), Origin: l.Item.Origin.Kind.String(), Role: b.Part.String(),
+		Category: b.Category, Purposes: b.Purposes.String(), LegalBasis: b.LegalBasis,
+		OccurredFromMs: b.OccurredFrom, OccurredToMs: b.OccurredTo, FoundMs: b.Found,
+		EffectiveMs: b.Effective, ReviewMs: b.Review, Channel: b.Channel, Reference: b.Reference,
+		Tier: uint32(b.Tier), Handling: uint32(b.Handling), Exit: exitMessage(&b.Exit),
+		Note: b.Note, NoteZh: b.NoteZH, Revisions: uint32(l.Revisions), EndedAtMs: l.EndedAt,
+	}
+	if !l.Item.Origin.Ref.IsZero() {
+		m.OriginRef = l.Item.Origin.Ref.String()
+	}
+	for p := risk.PhasePre; p < risk.Phases; p++ {
+		if b.Phases&(1<<p) != 0 {
+			m.Phases = append(m.Phases, p.String())
+		}
+	}
+	for _, e := range b.Evidence {
+		m.Evidence = append(m.Evidence, &apiv1.Evidence{Hash: e.Hash[:], Type: e.Type, Holder: e.Holder.String()})
+	}
+	return m
+}
+
+func outcomeMessages(outcomes []risk.Outcome, leaf uint64) []*apiv1.Outcome {
+	messages := make([]*apiv1.Outcome, len(outcomes))
+	for i, o := range outcomes {
+		m := &apiv1.Outcome{Status: o.Status.String()}
+		switch o.Status {
+		case risk.Created:
+			m.Listing = risk.ItemID{Leaf: leaf, Item: uint16(i)}.String()
+		case risk.Refused:
+			m.Refusal = o.Refusal.String()
+		case risk.Kept:
+		default:
+			m.Listing = o.Target.String()
+		}
+		messages[i] = m
+	}
+	return messages
+}

@@ -1,0 +1,82 @@
+package rules
+
+import "github.com/risknet/risknet/risk"
+
+// MaxCodes is the number of risk codes in one [About]. The cost proof counts on
+// it, so whoever fills the facts keeps to it.
+const MaxCodes = 64
+
+// Facts is what the rules may know in one check. One goroutine owns it: Decide
+// keeps the position of a loop in it.
+//
+// Where an About is not Listed, every field of it but Present is zero; and Any
+// is Listed whenever one of the others is. The index of a [Program] relies on
+// both to pass over rules that ask for a listing.
+type Facts struct {
+	Payment risk.Payment
+	Any     About             // over all subjects of the check
+	ByRole  [risk.Roles]About // the payer, the payee, others
+	ByKind  [risk.Kinds]About // the merchant, the address, …
+
+	item int64 // the code that an exists or all loop stands at
+}
+
+// About is what the listings in force say about some subjects.
+type About struct {
+	Present   bool        // the check names such a subject
+	Listed    bool        // a listing in force speaks about it
+	Victim    bool        // one of them protects it
+	Black     bool        // one of them is on the black list,
+	Hint      bool        // the hint list,
+	Watch     bool        // the watch list
+	Level     uint8       // the gravest level: 1 is gravest, 3 mildest, 0 none
+	Advice    risk.Advice // the hardest advice among them; 0 none
+	Codes     []uint16    // their risk codes, at most MaxCodes
+	Reporters int         // independent reporting identities among them
+}
+
+// Reset empties the facts for the next check and keeps the room of the code lists.
+func (f *Facts) Reset() {
+	f.Payment = risk.Payment{}
+	f.Any.reset()
+	for i := range f.ByRole {
+		f.ByRole[i].reset()
+	}
+	for i := range f.ByKind {
+		f.ByKind[i].reset()
+	}
+}
+
+func (a *About) reset() { *a = About{Codes: a.Codes[:0]} }
+
+// The subjects that facts speak of, as bits: one for any, one for each role, one
+// for each kind.
+type subjects uint32
+
+const (
+	subjectAny   subjects = 1
+	subjectRoles          = 1
+	subjectKinds          = subjectRoles + int(risk.Roles)
+)
+
+func roleBit(r risk.Role) subjects { return 1 << (subjectRoles + int(r)) }
+func kindBit(k risk.Kind) subjects { return 1 << (subjectKinds + int(k)) }
+
+// listed gives the subjects about which something is listed.
+func (f *Facts) listed() subjects {
+	if !f.Any.Listed {
+		return 0
+	}
+	set := subjectAny
+	for r := risk.Role(1); r < risk.Roles; r++ {
+		if f.ByRole[r].Listed {
+			set |= roleBit(r)
+		}
+	}
+	for k := risk.Kind(1); k < risk.Kinds; k++ {
+		if f.ByKind[k].Listed {
+			set |= kindBit(k)
+		}
+	}
+	return set
+}

@@ -1,0 +1,224 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/risknet/risknet/ledger"
+	"github.com/risknet/risknet/risk"
+)
+
+// Kind says what an entry of the log is.
+type Kind uint8
+
+// The kinds of entry.
+const (
+	Command       Kind = 1
+	Configuration Kind = 2 // kept as it is, and given back in Position
+	Other         Kind = 3 // moves the position alone
+)
+
+// Entry is one entry of the log.
+type Entry struct {
+	Index, Term uint64
+	Kind        Kind
+	Data        []byte
+}
+
+// Applied is what became of an entry.
+type Applied struct {
+	Result  risk.Result
+	Leaf    uint64    // the command's leaf, if it is one or was before
+	Head    risk.Head // after the entry
+	At      int64     // the leader's stamp
+	Skipped bool      // it was in the state already
+	Err     error     // the store failed here or before; nothing was applied
+}
+
+// Key is one token under one kind.
+type Key struct {
+	Kind  risk.Kind
+	Token risk.Token
+}
+
+// Cut is what one transaction has changed.
+type Cut struct {
+	Version uint64 // names the state to readers
+	Head    risk.Head
+	Time    int64 // the network's
+
+	Linked   []Key // got a listing
+	Unlinked []Key // lost one, perhaps not the last
+
+	ScopesChanged, EpochsChanged, RulesChanged, NodesChanged bool
+}
+
+// Apply applies entries in order and gives a result for each. Entries that are
+// in the state already are skipped. After a failure, which Err then tells too,
+// what came before the failing entry is in the state and nothing else ever will be.
+func (s *Store) Apply(entries []Entry) []Applied {
+	results := make([]Applied, len(entries))
+	for from := 0; from < len(entries); {
+		if err := s.Err(); err != nil {
+			for i := from; i < len(entries); i++ {
+				results[i].Err = err
+			}
+			return results
+		}
+		done, err := s.applyCut(entries[from:], results[from:])
+		if err != nil {
+			s.opts.Logger.Error("the state cannot go on", "error", s.fail(err))
+		}
+		from += done
+	}
+	return results
+}
+
+// applyCut applies as many entries as one transaction takes and commits them. If
+// one fails, the transaction is thrown away and those before it are done again.
+func (s *Store) applyCut(entries []Entry, results []Applied) (int, error) {
+	c := s.begin()
+	defer func() { c.txn.Discard() }()
+	n := 0
+	for n < len(entries) && (n == 0 || c.hasRoom()) {
+		if err := c.apply(&entries[n], &results[n]); err != nil {
+			c.txn.Discard()
+			c = s.begin()
+			for i := range n {
+				if err := c.apply(&entries[i], &results[i]); err != nil {
+					return 0, err
+				}
+			}
+			return n, errors.Join(fmt.Errorf("entry %d: %w", entries[n].Index, err), c.commit())
+		}
+		n++
+	}
+	return n, c.commit()
+}
+
+// roomBytes and roomWrites are more than one command can need.
+const (
+	roomBytes  = 2 << 20
+	roomWrites = 8_192
+)
+
+// hasRoom reports whether one more command fits under four fifths of what a
+// transaction may hold.
+func (c *cut) hasRoom() bool {
+	db := c.meta.gen.db
+	return c.bytes+roomBytes < db.MaxBatchSize()*8/10 && c.writes+roomWrites < db.MaxBatchCount()*8/10
+}
+
+func (c *cut) apply(e *Entry, out *Applied) error {
+	*out = Applied{Head: c.meta.head}
+	if e.Index <= c.meta.position.Index {
+		out.Skipped = true
+		return nil
+	}
+	c.meta.position.Index, c.meta.position.Term = e.Index, e.Term
+	switch e.Kind {
+	case Configuration:
+		c.meta.position.Configuration, c.meta.position.ConfigurationIndex = e.Data, e.Index
+	case Command:
+		return c.command(e, out)
+	}
+	return nil
+}
+
+// command is the life of a command on this replica: the law, then the leaf. What
+// is not an entry in our codec leaves nothing: a node that needs a newer codec
+// was stopped by the command that raised the protocol.
+func (c *cut) command(e *Entry, out *Applied) error {
+	entry, err := risk.DecodeEntry(e.Data)
+	if err != nil {
+		refusal, _ := errors.AsType[*risk.Error](err)
+		out.Result.Refusal = refusal
+		return nil
+	}
+	out.At = entry.At
+	c.meta.lastAt = max(c.meta.lastAt, entry.At)
+	leaf := c.meta.edge.Size()
+	if out.Result, err = risk.Step(c, entry, leaf, nil); err != nil {
+		return err
+	}
+	if first := out.Result.First; first != nil {
+		out.Leaf = first.Leaf
+	}
+	if !out.Result.Leaf {
+		return nil
+	}
+	out.Leaf = leaf
+	if err := c.grow(entry, &out.Result); err != nil {
+		return err
+	}
+	out.Head = c.meta.head
+	return nil
+}
+
+// grow appends the leaf of a command to the ledger.
+func (c *cut) grow(entry *risk.Entry, res *risk.Result) error {
+	l := risk.Leaf{Header: entry.Signed.Header, Signatures: entry.Signed.Signatures, At: entry.At,
+		Proposer: entry.Proposer, Outcomes: res.Outcomes, State: c.meta.lanes.digest()}
+	if res.Refusal != nil {
+		l.Refusal = res.Refusal.Kind
+	}
+	size := c.meta.edge.Size()
+	encoded := l.Encode()
+	if err := c.set(numbered(prefixLeaf, size), encoded); err != nil {
+		return err
+	}
+	at := ledger.StoredCount(size)
+	for i, h := range c.meta.edge.Append(nil, ledger.LeafHash(encoded)) {
+		if err := c.set(numbered(prefixHash, uint64(at)+uint64(i)), append([]byte(nil), h[:]...)); err != nil {
+			return err
+		}
+	}
+	c.meta.setHead()
+	return nil
+}
+
+// commit makes the cut the newest state and tells of it. The position moves in
+// the same transaction as the data: after a crash both are there or neither.
+func (c *cut) commit() error {
+	s, m := c.store, c.meta
+	if m.position.Index == s.now.Load().position.Index {
+		return nil // all were skipped
+	}
+	encoded, err := m.encode()
+	if err != nil {
+		return err
+	}
+	if err := c.set([]byte(keyMeta), encoded); err != nil {
+		return err
+	}
+	// If we crash here, raft delivers the entries again and nothing was done.
+	if err := c.txn.CommitAt(m.version(), nil); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	// If we crash here, raft delivers them again and Apply skips them, unless
+	// the machine lost what was not synced: then they are applied again.
+	s.soonest = c.soonest
+	s.now.Store(m)
+	s.keep(m)
+	clock, err := risk.LoadClock(&reader{meta: m})
+	if err != nil {
+		return err
+	}
+	s.opts.OnCut(Cut{
+		Version: m.version(), Head: m.head, Time: clock.Time, Linked: c.linked, Unlinked: c.lost,
+		ScopesChanged: c.changed[risk.TableScopes], EpochsChanged: c.changed[risk.TableEpochs],
+		RulesChanged: c.changed[risk.TableRulesHead], NodesChanged: c.changed[risk.TableNodes],
+	})
+	return nil
+}
+
+// Verify is the courtesy that a node does before it asks for order; see
+// risk.Verify.
+func (s *Store) Verify(signed *risk.Signed, at int64) error {
+	m := s.now.Load()
+	return m.gen.view(m.version(), func(txn *badger.Txn) error {
+		return risk.Verify(&reader{meta: m, txn: txn}, signed, at)
+	})
+}

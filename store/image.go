@@ -1,0 +1,171 @@
+package store
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/risknet/risknet/ledger"
+	"github.com/risknet/risknet/risk"
+)
+
+// An image is the whole state at one size, without the ledger behind it:
+//
+//	"risknet image 1\n" | network 32 | u32 meta | last leaf as u32 + bytes (none
+//	in an empty ledger) | u32 edge before the last leaf | parts | u8 0 | SHA-256
+//	of all before
+//
+// A part is u8 kind | u32 key | u32 value, and its kind the first byte of its
+// key: records, links and the bodies that live records need. Parts come in the
+// order of their keys.
+const imageMagic = "risknet image 1\n"
+
+const imagesDir = "images"
+
+// Image is one on disk, ready to be sent.
+type Image struct {
+	*os.File
+	size     int64
+	position Position
+}
+
+// Size is the number of bytes.
+func (i *Image) Size() int64 { return i.size }
+
+// Position is the state's own.
+func (i *Image) Position() Position { return i.position }
+
+// Close closes and removes the image.
+func (i *Image) Close() error { return errors.Join(i.File.Close(), os.Remove(i.File.Name())) }
+
+// OpenImage writes an image of the newest state. Applying goes on meanwhile.
+func (s *Store) OpenImage() (*Image, error) {
+	m, release := s.pin()
+	defer release()
+	dir := filepath.Join(s.dir, imagesDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.CreateTemp(dir, fmt.Sprintf("%d-*", m.version()))
+	if err != nil {
+		return nil, err
+	}
+	err = m.gen.view(m.version(), func(txn *badger.Txn) error { return writeImage(f, m, txn) })
+	size, seekErr := f.Seek(0, io.SeekCurrent)
+	if err == nil && seekErr == nil {
+		_, seekErr = f.Seek(0, io.SeekStart)
+	}
+	if err := errors.Join(err, seekErr); err != nil {
+		return nil, fmt.Errorf("write an image at %d: %w", m.version(), errors.Join(err, f.Close(), os.Remove(f.Name())))
+	}
+	return &Image{File: f, size: size, position: m.position}, nil
+}
+
+// imageWriter hashes what it writes.
+type imageWriter struct {
+	out  *bufio.Writer
+	hash hash.Hash
+	err  error
+}
+
+func (w *imageWriter) write(parts ...[]byte) {
+	for _, part := range parts {
+		if w.err == nil {
+			w.hash.Write(part)
+			_, w.err = w.out.Write(part)
+		}
+	}
+}
+
+func (w *imageWriter) long(part []byte) {
+	w.write(binary.BigEndian.AppendUint32(nil, uint32(len(part))), part)
+}
+
+func (w *imageWriter) part(key, value []byte) {
+	w.write(key[:1])
+	w.long(key)
+	w.long(value)
+}
+
+func writeImage(f io.Writer, m *meta, txn *badger.Txn) error {
+	w := &imageWriter{out: bufio.NewWriterSize(f, 1<<20), hash: sha256.New()}
+	if err := writeImageHead(w, m, txn); err != nil {
+		return err
+	}
+	for _, prefix := range []byte("bcefhiklnorst") {
+		err := walk(txn, []byte{prefix}, true, func(item *badger.Item) error {
+			if err := item.Value(func(value []byte) error { w.part(item.Key(), value); return nil }); err != nil {
+				return err
+			}
+			return w.err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	w.write([]byte{0})
+	sum := w.hash.Sum(nil)
+	w.write(sum)
+	return errors.Join(w.err, w.out.Flush())
+}
+
+func writeImageHead(w *imageWriter, m *meta, txn *badger.Txn) error {
+	net, err := risk.LoadNetwork(&reader{meta: m})
+	if err != nil {
+		return err
+	}
+	var id risk.Hash
+	if net != nil {
+		id = net.ID
+	}
+	encoded, err := m.encode()
+	if err != nil {
+		return err
+	}
+	var leaf []byte
+	var before ledger.Edge
+	if size := m.head.Size; size > 0 {
+		if leaf, err = get(txn, numbered(prefixLeaf, size-1)); err == nil && leaf == nil {
+			err = fmt.Errorf("%w: the last leaf is missing", ErrDamaged)
+		}
+		if err != nil {
+			return err
+		}
+		if before, err = ledger.EdgeAt(size-1, hashesIn(txn)); err != nil {
+			return err
+		}
+	}
+	edge, err := before.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	w.write([]byte(imageMagic), id[:])
+	w.long(encoded)
+	w.long(leaf)
+	w.long(edge)
+	return w.err
+}
+
+func hashesIn(txn *badger.Txn) ledger.HashReader {
+	return func(indexes []uint64, into []ledger.Hash) error {
+		for i, index := range indexes {
+			raw, err := get(txn, numbered(prefixHash, index))
+			if err != nil {
+				return err
+			}
+			if len(raw) != len(into[i]) {
+				return fmt.Errorf("%w: hash %d of the tree is missing", ErrDamaged, index)
+			}
+			copy(into[i][:], raw)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,57 @@
+package store
+
+import (
+	"encoding/binary"
+
+	"github.com/risknet/risknet/risk"
+)
+
+// The keys in badger. A record stands under its own key (see package risk),
+// whose first byte is one of its tables: n t e h s i k o r l c. Beside them:
+//
+//	f | listing key 36            -> item id of the newest listing of that key
+//	b | u64 leaf | u16 item       -> salt | body
+//	x | table | u64 due | key     -> nothing: the record at key may go from then on
+//	a | u64 index                 -> leaf
+//	m | u64 stored index          -> hash in the tree, in tlog's order
+//	z                             -> meta: what this replica alone keeps; see meta.go
+//
+// The state digest is over the records alone.
+const (
+	prefixLink = 'f'
+	prefixBody = 'b'
+	prefixDue  = 'x'
+	prefixLeaf = 'a'
+	prefixHash = 'm'
+	keyMeta    = "z"
+)
+
+// tables of records, in the order in which a walk meets them.
+var tables = []byte("cehiklnorst")
+
+// small tables are also kept in memory: every command reads them, and they do
+// not grow with the listings.
+func isSmall(table byte) bool { return table != risk.TableListings && table != risk.TableRemembered }
+
+func linkKey(k risk.ListingKey) []byte {
+	return k.AppendTo(append(make([]byte, 0, 1+risk.ListingKeyBytes), prefixLink))
+}
+
+// subjectPrefix is where all links of one token stand.
+func subjectPrefix(kind risk.Kind, token risk.Token) []byte {
+	return append(append(make([]byte, 0, 18), prefixLink, byte(kind)), token[:]...)
+}
+
+func bodyKey(id risk.ItemID) []byte {
+	return id.AppendTo(append(make([]byte, 0, 11), prefixBody))
+}
+
+func dueKey(due int64, key []byte) []byte {
+	dst := append(make([]byte, 0, 10+len(key)), prefixDue, key[0])
+	dst = binary.BigEndian.AppendUint64(dst, uint64(due))
+	return append(dst, key...)
+}
+
+func numbered(prefix byte, n uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 9), prefix), n)
+}

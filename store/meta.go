@@ -1,0 +1,99 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"maps"
+
+	"github.com/risknet/risknet/ledger"
+	"github.com/risknet/risknet/risk"
+)
+
+// Position is how far the state has come in the log.
+type Position struct {
+	Index, Term        uint64
+	Configuration      []byte // consensus's own words, not read here
+	ConfigurationIndex uint64
+}
+
+// meta is everything that moves with a cut beside the records. One that is
+// published is never changed; the next cut works on a copy.
+type meta struct {
+	position Position
+	lastAt   int64  // the highest stamp seen
+	from     uint64 // the first leaf that this replica holds
+	listings uint64
+	lanes    Lanes
+	edge     ledger.Edge
+
+	// Not in its encoding:
+	gen   *generation
+	head  risk.Head
+	small map[string][]byte // the records of the small tables
+}
+
+// version names the state in badger and for readers.
+func (m *meta) version() uint64 { return m.position.Index }
+
+func (m *meta) setHead() { m.head = risk.Head{Size: m.edge.Size(), Root: m.edge.Root()} }
+
+// copyFor begins a cut.
+func (m *meta) copyFor() *meta {
+	next := *m
+	next.small = maps.Clone(m.small)
+	return &next
+}
+
+const metaFormat = 1
+
+// encode: u8 format | u64 index | u64 term | u64 configuration index | u64 last
+// at | u64 from | u64 listings | lanes 2048 | u32 edge | u32 configuration.
+func (m *meta) encode() ([]byte, error) {
+	edge, err := m.edge.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	dst := append(make([]byte, 0, 64+laneBytes+len(edge)+len(m.position.Configuration)), metaFormat)
+	for _, n := range []uint64{m.position.Index, m.position.Term, m.position.ConfigurationIndex, uint64(m.lastAt), m.from, m.listings} {
+		dst = binary.BigEndian.AppendUint64(dst, n)
+	}
+	dst = append(dst, m.lanes.bytes()...)
+	dst = append(binary.BigEndian.AppendUint32(dst, uint32(len(edge))), edge...)
+	return append(binary.BigEndian.AppendUint32(dst, uint32(len(m.position.Configuration))), m.position.Configuration...), nil
+}
+
+var errMeta = errors.New("the state's own position is damaged")
+
+func decodeMeta(b []byte) (*meta, error) {
+	const fixed = 1 + 6*8 + laneBytes
+	if len(b) < fixed || b[0] != metaFormat {
+		return nil, errMeta
+	}
+	var n [6]uint64
+	for i := range n {
+		n[i] = binary.BigEndian.Uint64(b[1+8*i:])
+	}
+	m := &meta{position: Position{Index: n[0], Term: n[1], ConfigurationIndex: n[2]}, lastAt: int64(n[3]), from: n[4], listings: n[5]}
+	m.lanes = lanesOf(b[49:fixed])
+	edge, rest, ok := long(b[fixed:])
+	configuration, rest, ok2 := long(rest)
+	if !ok || !ok2 || len(rest) > 0 {
+		return nil, errMeta
+	}
+	var err error
+	if m.edge, err = ledger.ParseEdge(edge); err != nil {
+		return nil, errors.Join(errMeta, err)
+	}
+	m.position.Configuration = append([]byte(nil), configuration...)
+	m.setHead()
+	return m, nil
+}
+
+// long takes bytes behind a u32 length.
+func long(b []byte) (part, rest []byte, ok bool) {
+	if len(b) < 4 || uint64(len(b)-4) < uint64(binary.BigEndian.Uint32(b)) {
+		return nil, nil, false
+	}
+	n := binary.BigEndian.Uint32(b)
+	return b[4 : 4+n : 4+n], b[4+n:], true
+}

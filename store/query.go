@@ -1,0 +1,247 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/risknet/risknet/ledger"
+	"github.com/risknet/risknet/risk"
+)
+
+// Reader answers questions about the listings, at versions of one life of the
+// state: a restored image begins another, and its readers are others too.
+type Reader struct{ gen *generation }
+
+// Reader gives the reader of the state as it is now.
+func (s *Store) Reader() *Reader { return &Reader{s.now.Load().gen} }
+
+// Standing gives the newest listing of each key of a token, in whatever state it
+// is; none if the token has no listing. What must be there and is not, is
+// ErrDamaged.
+func (r *Reader) Standing(version uint64, kind risk.Kind, token risk.Token) ([]risk.Standing, error) {
+	var list []risk.Standing
+	err := r.gen.view(version, func(txn *badger.Txn) error {
+		return walk(txn, subjectPrefix(kind, token), true, func(item *badger.Item) error {
+			raw, err := item.ValueCopy(nil)
+			if err != nil {
+				return err
+			}
+			if len(raw) != risk.ItemIDBytes {
+				return fmt.Errorf("%w: a link of %d bytes", ErrDamaged, len(raw))
+			}
+			one, err := standing(txn, risk.ReadItemID(raw))
+			if err != nil {
+				return err
+			}
+			list = append(list, *one)
+			return nil
+		})
+	})
+	return list, err
+}
+
+// standing reads a listing with its body.
+func standing(txn *badger.Txn, id risk.ListingID) (*risk.Standing, error) {
+	raw, err := get(txn, risk.ListingRecordKey(id))
+	if err != nil {
+		return nil, err
+	}
+	if raw == nil {
+		return nil, fmt.Errorf("%w: listing %s is linked and has no record", ErrDamaged, id)
+	}
+	l, err := risk.ReadListing(id, raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: listing %s: %w", ErrDamaged, id, err)
+	}
+	body, err := readBody(txn, l.Rev)
+	if err == nil && body.Erased() {
+		err = errors.New("has no body")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: listing %s: %w", ErrDamaged, id, err)
+	}
+	content, err := risk.DecodeListingBody(body.Data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: listing %s: %w", ErrDamaged, id, err)
+	}
+	return &risk.Standing{Listing: *l, Body: *content}, nil
+}
+
+// Tokens yields each token that has a listing, once, in the order of the keys.
+func (r *Reader) Tokens(version uint64, yield func(risk.Kind, risk.Token) error) error {
+	return r.gen.view(version, func(txn *badger.Txn) error {
+		var last Key
+		return walk(txn, []byte{prefixLink}, false, func(item *badger.Item) error {
+			raw := item.Key()
+			k := Key{Kind: risk.Kind(raw[1]), Token: risk.Token(raw[2:18])}
+			if k == last {
+				return nil
+			}
+			last = k
+			return yield(k.Kind, k.Token)
+		})
+	})
+}
+
+// Listings visits every linked listing of the newest state, in the order of
+// their tokens, which tells nothing.
+func (s *Store) Listings(ctx context.Context, visit func(*risk.Standing) error) error {
+	m, release := s.pin()
+	defer release()
+	return m.gen.view(m.version(), func(txn *badger.Txn) error {
+		return walk(txn, []byte{prefixLink}, true, func(item *badger.Item) error {
+			raw, err := item.ValueCopy(nil)
+			if err != nil {
+				return err
+			}
+			one, err := standing(txn, risk.ReadItemID(raw))
+			if err != nil {
+				return err
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return visit(one)
+		})
+	})
+}
+
+// state lets the law's own loaders read the small tables.
+func (s *Store) state() risk.State { return &reader{meta: s.now.Load()} }
+
+// Network is nil before the founding.
+func (s *Store) Network() (*risk.Network, error) { return risk.LoadNetwork(s.state()) }
+
+// Clock is the network's time.
+func (s *Store) Clock() (risk.Clock, error) { return risk.LoadClock(s.state()) }
+
+// Epochs are the token keys in use.
+func (s *Store) Epochs() (risk.Epochs, error) { return risk.LoadEpochs(s.state()) }
+
+// Scopes says which scopes are in use.
+func (s *Store) Scopes() (risk.Scopes, error) { return risk.LoadScopes(s.state()) }
+
+// RulesHead says which rule sets are the newest and the one in force.
+func (s *Store) RulesHead() (risk.RulesHead, error) { return risk.LoadRulesHead(s.state()) }
+
+// Nodes lists the node records by name.
+func (s *Store) Nodes() ([]*risk.PutNode, error) {
+	list, err := collect(s, risk.TableNodes, func(_, value []byte) (*risk.PutNode, error) { return risk.ReadNode(value) })
+	slices.SortFunc(list, func(a, b *risk.PutNode) int { return compareNames(a.Name, b.Name) })
+	return list, err
+}
+
+// compareNames puts n2 before n10.
+func compareNames(a, b string) int {
+	if len(a) != len(b) {
+		return len(a) - len(b)
+	}
+	return strings.Compare(a, b)
+}
+
+// Institutions lists the reporting identities by id.
+func (s *Store) Institutions() ([]*risk.Institution, error) {
+	return collect(s, risk.TableInstitutions, risk.ReadInstitution)
+}
+
+// RuleSets lists the rule sets by version.
+func (s *Store) RuleSets() ([]*risk.RuleSet, error) {
+	return collect(s, risk.TableRuleSets, risk.ReadRuleSet)
+}
+
+// collect reads a small table in the order of its keys.
+func collect[T any](s *Store, table byte, read func(key, value []byte) (T, error)) ([]T, error) {
+	small := s.now.Load().small
+	var keys []string
+	for key := range small {
+		if key[0] == table {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	var list []T
+	for _, key := range keys {
+		one, err := read([]byte(key), small[key])
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		list = append(list, one)
+	}
+	return list, nil
+}
+
+// RuleSource gives a rule set and its text; nil if there is no such version.
+func (s *Store) RuleSource(version uint32) ([]byte, *risk.RuleSet, error) {
+	m := s.now.Load()
+	set, err := risk.LoadRuleSet(&reader{meta: m}, version)
+	if err != nil || set == nil {
+		return nil, nil, err
+	}
+	var body risk.Body
+	err = m.gen.view(m.version(), func(txn *badger.Txn) error {
+		body, err = readBody(txn, risk.ItemID{Leaf: set.Leaf})
+		return err
+	})
+	if err == nil && body.Commit() != set.Commitment {
+		err = fmt.Errorf("%w: rule set %d is not what was published", ErrDamaged, version)
+	}
+	return body.Data, set, err
+}
+
+// Leaf gives a leaf of the ledger; nil if this replica does not hold it.
+func (s *Store) Leaf(index uint64) ([]byte, error) {
+	m := s.now.Load()
+	var leaf []byte
+	err := m.gen.view(m.version(), func(txn *badger.Txn) (err error) {
+		leaf, err = get(txn, numbered(prefixLeaf, index))
+		return err
+	})
+	return leaf, err
+}
+
+// Hashes reads the tree's stored hashes, for proofs and tiles.
+func (s *Store) Hashes(indexes []uint64, into []ledger.Hash) error {
+	m := s.now.Load()
+	return m.gen.view(m.version(), func(txn *badger.Txn) error {
+		for i, index := range indexes {
+			raw, err := get(txn, numbered(prefixHash, index))
+			if err != nil {
+				return err
+			}
+			if len(raw) != len(into[i]) {
+				return fmt.Errorf("hash %d of the tree is not here", index)
+			}
+			copy(into[i][:], raw)
+		}
+		return nil
+	})
+}
+
+// Rescan makes the digest anew from every record on disk. It equals Digest, or
+// something has changed a record that was not the law.
+func (s *Store) Rescan() (risk.Hash, error) {
+	m, release := s.pin()
+	defer release()
+	var lanes Lanes
+	e := newElement()
+	err := m.gen.view(m.version(), func(txn *badger.Txn) error {
+		for _, table := range tables {
+			err := walk(txn, []byte{table}, true, func(item *badger.Item) error {
+				return item.Value(func(value []byte) error {
+					lanes.add(e, item.Key(), value)
+					return nil
+				})
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return lanes.digest(), err
+}

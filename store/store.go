@@ -1,0 +1,277 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/risknet/risknet/risk"
+)
+
+// Options say what a store is for.
+type Options struct {
+	// Network is the one whose state this is; a directory of another is refused.
+	// Zero takes any.
+	Network risk.Hash
+	Logger  *slog.Logger
+	// OnCut hears of each cut after its commit, on the applying goroutine. It may
+	// be nil.
+	OnCut func(Cut)
+	// OnRestore hears that an image has taken the place of the state, before
+	// Install returns and while the old state still answers. It may be nil.
+	OnRestore func() error
+
+	alter func(record []byte) []byte // tests change a record on its way to disk
+}
+
+// Store is one replica's state.
+type Store struct {
+	dir  string
+	opts Options
+	now  atomic.Pointer[meta] // what is committed
+	err  atomic.Pointer[error]
+
+	element *element // of the applying goroutine
+	soonest [2]int64 // a lower bound of the next due time; see dueTables
+
+	mu       sync.Mutex
+	versions []uint64 // of the cuts kept for readers, oldest first
+	pins     []uint64 // versions that an image is being made of
+	images   sync.Mutex
+}
+
+// keptVersions is how many cuts a reader may be behind.
+const keptVersions = 1024
+
+const currentFile = "CURRENT"
+
+// Open opens the state in a directory, or begins an empty one.
+func Open(dir string, o Options) (*Store, error) {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.OnCut == nil {
+		o.OnCut = func(Cut) {}
+	}
+	if o.OnRestore == nil {
+		o.OnRestore = func() error { return nil }
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	s := &Store{dir: dir, opts: o, element: newElement()}
+	name, err := s.current()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.sweepAside(name); err != nil {
+		return nil, err
+	}
+	gen, err := openGeneration(filepath.Join(dir, name), o.Logger)
+	if err != nil {
+		return nil, err
+	}
+	m, err := loadMeta(gen)
+	if err == nil {
+		err = s.checkNetwork(m)
+	}
+	if err != nil {
+		return nil, errors.Join(err, gen.close())
+	}
+	s.become(m)
+	return s, nil
+}
+
+// current reads which directory holds the state; the first is made now.
+func (s *Store) current() (string, error) {
+	text, err := os.ReadFile(filepath.Join(s.dir, currentFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return "state-1", s.setCurrent("state-1")
+	}
+	name := strings.TrimSpace(string(text))
+	if err == nil && (!strings.HasPrefix(name, "state-") || filepath.Base(name) != name) {
+		err = fmt.Errorf("%s in %s names %q; put back the one of a backup", currentFile, s.dir, name)
+	}
+	return name, err
+}
+
+// setCurrent switches, so that a crash leaves the old name or the new one.
+func (s *Store) setCurrent(name string) error {
+	path := filepath.Join(s.dir, currentFile)
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(name + "\n")
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	return syncDir(s.dir)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// sweepAside removes what a restore that did not end has left, and old images.
+func (s *Store) sweepAside(keep string) error {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := e.Name()
+		if name != keep && (strings.HasPrefix(name, "state-") || name == stagingDir || name == imagesDir) {
+			if err := os.RemoveAll(filepath.Join(s.dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func loadMeta(gen *generation) (*meta, error) {
+	m := &meta{}
+	txn := gen.db.NewTransactionAt(^uint64(0), false)
+	defer txn.Discard()
+	raw, err := get(txn, []byte(keyMeta))
+	if err != nil {
+		return nil, err
+	}
+	if raw != nil {
+		if m, err = decodeMeta(raw); err != nil {
+			return nil, err
+		}
+	}
+	m.setHead()
+	m.gen, m.small = gen, map[string][]byte{}
+	for _, table := range tables {
+		if !isSmall(table) {
+			continue
+		}
+		err := walk(txn, []byte{table}, true, func(item *badger.Item) error {
+			value, err := item.ValueCopy(nil)
+			m.small[string(item.KeyCopy(nil))] = value
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func (s *Store) checkNetwork(m *meta) error {
+	net, err := risk.LoadNetwork(&reader{meta: m})
+	if err != nil {
+		return fmt.Errorf("%w: the network's record: %w", ErrDamaged, err)
+	}
+	if net != nil && !s.opts.Network.IsZero() && net.ID != s.opts.Network {
+		return fmt.Errorf("%s holds the state of network %s, not %s; name another data directory, or the right network", s.dir, net.ID, s.opts.Network)
+	}
+	return nil
+}
+
+// become puts a state in the place of what was there.
+func (s *Store) become(m *meta) {
+	s.mu.Lock()
+	s.versions, s.pins = []uint64{m.version()}, nil
+	s.mu.Unlock()
+	m.gen.oldest.Store(m.version())
+	s.soonest = [2]int64{}
+	s.now.Store(m)
+}
+
+// keep notes a new version and lets the oldest go.
+func (s *Store) keep(m *meta) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.versions = append(s.versions, m.version())
+	if len(s.versions) <= keptVersions {
+		return
+	}
+	s.versions = slices.Delete(s.versions, 0, len(s.versions)-keptVersions)
+	oldest := s.versions[0]
+	for _, pin := range s.pins {
+		oldest = min(oldest, pin)
+	}
+	m.gen.forget(oldest)
+}
+
+// pin keeps the newest version until the release.
+func (s *Store) pin() (m *meta, release func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m = s.now.Load()
+	s.pins = append(s.pins, m.version())
+	return m, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if i := slices.Index(s.pins, m.version()); i >= 0 {
+			s.pins = slices.Delete(s.pins, i, i+1)
+		}
+	}
+}
+
+// Err is why the store applies nothing any more; nil while it does.
+func (s *Store) Err() error {
+	if err := s.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (s *Store) fail(err error) error {
+	s.err.CompareAndSwap(nil, &err)
+	return s.Err()
+}
+
+// Sync returns when everything applied before is on disk.
+func (s *Store) Sync() error {
+	gen := s.now.Load().gen
+	gen.use.RLock()
+	defer gen.use.RUnlock()
+	if gen.closed {
+		return ErrVersionGone
+	}
+	return gen.db.Sync()
+}
+
+// Close closes the state; nothing may be applied after.
+func (s *Store) Close() error { return s.now.Load().gen.close() }
+
+// Position is how far the state has come.
+func (s *Store) Position() Position { return s.now.Load().position }
+
+// LastAt is the highest stamp that the state has seen.
+func (s *Store) LastAt() int64 { return s.now.Load().lastAt }
+
+// Version names the newest state to readers.
+func (s *Store) Version() uint64 { return s.now.Load().version() }
+
+// Head is the ledger's size and root.
+func (s *Store) Head() risk.Head { return s.now.Load().head }
+
+// LedgerFrom is the first leaf that this replica holds; an image brings none.
+func (s *Store) LedgerFrom() uint64 { return s.now.Load().from }
+
+// Digest is the state's digest, as the next leaf would hold it if it changed nothing.
+func (s *Store) Digest() risk.Hash { return s.now.Load().lanes.digest() }
+
+// Count is the number of listings in the state, ended ones too.
+func (s *Store) Count() uint64 { return s.now.Load().listings }

@@ -1,0 +1,267 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/risknet/risknet/risk"
+)
+
+// reader is the state as a question sees it; the law's writes fail on it.
+type reader struct {
+	meta *meta
+	txn  *badger.Txn // nil where only small tables are read
+}
+
+var errReadOnly = errors.New("this is a question; it changes nothing")
+
+func (r *reader) Record(key []byte) ([]byte, error) {
+	if isSmall(key[0]) {
+		return r.meta.small[string(key)], nil
+	}
+	return get(r.txn, key)
+}
+
+func (r *reader) Put(risk.Change) error                        { return errReadOnly }
+func (r *reader) Due(byte, int64, int) ([][]byte, error)       { return nil, nil }
+func (r *reader) Link(risk.ListingKey, risk.ListingID) error   { return errReadOnly }
+func (r *reader) Unlink(risk.ListingKey, risk.ListingID) error { return errReadOnly }
+func (r *reader) KeepBody(risk.ItemID, risk.Body) error        { return errReadOnly }
+func (r *reader) DropBody(risk.ItemID) error                   { return errReadOnly }
+func (r *reader) Body(id risk.ItemID) (risk.Body, error)       { return readBody(r.txn, id) }
+func (r *reader) Find(k risk.ListingKey) (risk.ItemID, bool, error) {
+	return findLink(r.txn, k)
+}
+
+func readBody(txn *badger.Txn, id risk.ItemID) (risk.Body, error) {
+	raw, err := get(txn, bodyKey(id))
+	if err != nil || raw == nil {
+		return risk.Body{}, err
+	}
+	return risk.ReadBody(raw)
+}
+
+func findLink(txn *badger.Txn, k risk.ListingKey) (risk.ItemID, bool, error) {
+	raw, err := get(txn, linkKey(k))
+	if err != nil || raw == nil {
+		return risk.ItemID{}, false, err
+	}
+	if len(raw) != risk.ItemIDBytes {
+		return risk.ItemID{}, false, fmt.Errorf("%w: a link of %d bytes", ErrDamaged, len(raw))
+	}
+	return risk.ReadItemID(raw), true, nil
+}
+
+// cut is one transaction of whole commands. It is the state that the law writes.
+type cut struct {
+	store   *Store
+	meta    *meta // the copy that this cut works on
+	txn     *badger.Txn
+	bytes   int64
+	writes  int64
+	changed map[byte]bool // small tables
+	linked  []Key
+	lost    []Key
+
+	soonest [2]int64
+	added   [2][]dueEntry // put in this cut
+	removed map[string]bool
+}
+
+type dueEntry struct {
+	due int64
+	key []byte
+}
+
+// dueTables are the tables whose records go some day; their place is their slot
+// in what is kept by table.
+func dueSlot(table byte) int {
+	if table == risk.TableListings {
+		return 0
+	}
+	return 1
+}
+
+func (s *Store) begin() *cut {
+	m := s.now.Load()
+	return &cut{store: s, meta: m.copyFor(), txn: m.gen.db.NewTransactionAt(m.version(), true),
+		changed: map[byte]bool{}, soonest: s.soonest, removed: map[string]bool{}}
+}
+
+// entryOverhead is what badger counts for an entry beside key and value.
+const entryOverhead = 32
+
+func (c *cut) set(key, value []byte) error {
+	c.bytes += int64(len(key) + len(value) + entryOverhead)
+	c.writes++
+	return c.txn.Set(key, value)
+}
+
+func (c *cut) delete(key []byte) error {
+	c.bytes += int64(len(key) + entryOverhead)
+	c.writes++
+	return c.txn.Delete(key)
+}
+
+// Record gives a record's value, nil if there is none.
+func (c *cut) Record(key []byte) ([]byte, error) {
+	if isSmall(key[0]) {
+		return c.meta.small[string(key)], nil
+	}
+	return get(c.txn, key)
+}
+
+// Put moves a record, its share of the digest and its due time.
+func (c *cut) Put(ch risk.Change) error {
+	if alter := c.store.opts.alter; alter != nil && ch.New != nil {
+		ch.New = alter(ch.New)
+	}
+	if ch.Old != nil {
+		c.meta.lanes.remove(c.store.element, ch.Key, ch.Old)
+	}
+	if ch.New != nil {
+		c.meta.lanes.add(c.store.element, ch.Key, ch.New)
+	}
+	c.count(&ch)
+	if err := c.reschedule(&ch); err != nil {
+		return err
+	}
+	if table := ch.Key[0]; isSmall(table) {
+		c.changed[table] = true
+		if ch.New == nil {
+			delete(c.meta.small, string(ch.Key))
+		} else {
+			c.meta.small[string(ch.Key)] = ch.New
+		}
+	}
+	if ch.New == nil {
+		return c.delete(ch.Key)
+	}
+	return c.set(ch.Key, ch.New)
+}
+
+func (c *cut) count(ch *risk.Change) {
+	if ch.Key[0] != risk.TableListings {
+		return
+	}
+	if ch.Old == nil {
+		c.meta.listings++
+	}
+	if ch.New == nil {
+		c.meta.listings--
+	}
+}
+
+func (c *cut) reschedule(ch *risk.Change) error {
+	if ch.OldDue == ch.NewDue {
+		return nil
+	}
+	slot := dueSlot(ch.Key[0])
+	if ch.OldDue != 0 {
+		key := dueKey(ch.OldDue, ch.Key)
+		c.removed[string(key)] = true
+		if err := c.delete(key); err != nil {
+			return err
+		}
+	}
+	if ch.NewDue == 0 {
+		return nil
+	}
+	key := dueKey(ch.NewDue, ch.Key)
+	delete(c.removed, string(key))
+	c.added[slot] = append(c.added[slot], dueEntry{ch.NewDue, ch.Key})
+	c.soonest[slot] = min(c.soonest[slot], ch.NewDue)
+	return c.set(key, nil)
+}
+
+// Due lists what may go, in the order of (due time, key). Most commands find
+// nothing: the lower bound tells them without a look at the index. What this cut
+// has added stands beside what was committed before.
+func (c *cut) Due(table byte, now int64, limit int) ([][]byte, error) {
+	slot := dueSlot(table)
+	if now < c.soonest[slot] {
+		return nil, nil
+	}
+	found, err := c.committedDue(table, now, limit+1)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range c.added[slot] {
+		if !c.removed[string(dueKey(e.due, e.key))] {
+			found = append(found, e)
+		}
+	}
+	slices.SortFunc(found, func(a, b dueEntry) int { return bytes.Compare(dueKey(a.due, a.key), dueKey(b.due, b.key)) })
+	found = slices.CompactFunc(found, func(a, b dueEntry) bool { return a.due == b.due && bytes.Equal(a.key, b.key) })
+	c.soonest[slot] = math.MaxInt64
+	var keys [][]byte
+	for _, e := range found {
+		if e.due > now || len(keys) == limit {
+			c.soonest[slot] = e.due
+			break
+		}
+		keys = append(keys, e.key)
+	}
+	return keys, nil
+}
+
+// committedDue reads the index as it was before this cut, up to and with the
+// first entry that is not due yet.
+func (c *cut) committedDue(table byte, now int64, limit int) ([]dueEntry, error) {
+	txn := c.meta.gen.db.NewTransactionAt(c.store.now.Load().version(), false)
+	defer txn.Discard()
+	var found []dueEntry
+	errEnough := errors.New("enough")
+	err := walk(txn, []byte{prefixDue, table}, false, func(item *badger.Item) error {
+		key := item.KeyCopy(nil)
+		if c.removed[string(key)] {
+			return nil
+		}
+		e := dueEntry{due: int64(binary.BigEndian.Uint64(key[2:])), key: key[10:]}
+		found = append(found, e)
+		if e.due > now || len(found) == limit {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return found, err
+}
+
+// Find gives the newest listing of a key.
+func (c *cut) Find(k risk.ListingKey) (risk.ListingID, bool, error) { return findLink(c.txn, k) }
+
+// Link makes a listing the newest of its key.
+func (c *cut) Link(k risk.ListingKey, id risk.ListingID) error {
+	c.linked = append(c.linked, Key{k.Kind, k.Token})
+	return c.set(linkKey(k), id.AppendTo(nil))
+}
+
+// Unlink takes a listing out of the index, unless a newer one has its place.
+func (c *cut) Unlink(k risk.ListingKey, id risk.ListingID) error {
+	newest, found, err := findLink(c.txn, k)
+	if err != nil || !found || newest != id {
+		return err
+	}
+	c.lost = append(c.lost, Key{k.Kind, k.Token})
+	return c.delete(linkKey(k))
+}
+
+// Body gives an item's body; it is erased if there is none any more.
+func (c *cut) Body(id risk.ItemID) (risk.Body, error) { return readBody(c.txn, id) }
+
+// KeepBody stores a body beside the ledger.
+func (c *cut) KeepBody(id risk.ItemID, b risk.Body) error {
+	return c.set(bodyKey(id), b.AppendTo(make([]byte, 0, 16+len(b.Data))))
+}
+
+// DropBody destroys a body.
+func (c *cut) DropBody(id risk.ItemID) error { return c.delete(bodyKey(id)) }

@@ -1,0 +1,257 @@
+package testnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	apiv1 "github.com/risknet/risknet/api/v1"
+	"github.com/risknet/risknet/client"
+	"github.com/risknet/risknet/node"
+	"github.com/risknet/risknet/risk"
+	"github.com/risknet/risknet/rules/industry"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// quick makes elections short; the code is the same.
+func quick(cfg *node.Config) {
+	cfg.Raft.Heartbeat, cfg.Raft.Election, cfg.Raft.Lease = 300*time.Millisecond, 300*time.Millisecond, 150*time.Millisecond
+}
+
+// network is a running network and the test that uses it.
+type network struct {
+	*Local
+	t   *testing.T
+	ctx context.Context
+}
+
+func start(t *testing.T, nodes, voters int) *network {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	if testing.Verbose() {
+		log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
+	l, err := NewLocal(ctx, Options{Dir: t.TempDir(), Nodes: nodes, Voters: voters, Rules: industry.Source, Tune: quick, Now: time.Now()}, log)
+	t.Cleanup(func() {
+		defer cancel()
+		if l != nil {
+			if err := l.Stop(); err != nil {
+				t.Errorf("stop: %v", err)
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &network{Local: l, t: t, ctx: ctx}
+}
+
+func (n *network) client(profile, at string) *client.Client {
+	n.t.Helper()
+	c, err := n.Client(profile, at)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(c.Close)
+	return c
+}
+
+// reports has an institution list identifiers, through a node of its choice.
+func (n *network) reports(profile, at string, kind risk.Kind, values ...string) client.ImportResult {
+	n.t.Helper()
+	result, err := n.tryReport(profile, at, kind, values...)
+	if err != nil {
+		n.t.Fatalf("%s reports through %s: %v", profile, at, err)
+	}
+	return result
+}
+
+func (n *network) tryReport(profile, at string, kind risk.Kind, values ...string) (client.ImportResult, error) {
+	c := n.client(profile, at)
+	author, err := client.NewAuthor(n.ctx, c)
+	if err != nil {
+		return client.ImportResult{}, err
+	}
+	keys, err := c.Keyring(n.ctx)
+	if err != nil {
+		return client.ImportResult{}, err
+	}
+	template := client.NewReport(kind, time.Now())
+	rows, err := template.OpenRows(strings.NewReader(strings.Join(values, "\n")), time.Time{},
+		client.RowOptions{Format: client.FormatValues, Identity: kind.String()})
+	if err != nil {
+		return client.ImportResult{}, err
+	}
+	importer := &client.Importer{Template: template, Keys: keys, To: author,
+		Reject: func(r client.Reject) error { return errors.New(r.Reason) }}
+	return importer.Run(n.ctx, rows)
+}
+
+// check asks one node about one identifier, at a size it must have reached.
+func (n *network) check(at string, field, value string, size uint64) *apiv1.CheckResponse {
+	n.t.Helper()
+	q := &client.Question{MinSize: size}
+	if err := q.Set(field, value); err != nil {
+		n.t.Fatal(err)
+	}
+	answer, err := n.client(n.institution(at), at).Check(n.ctx, q)
+	if err != nil {
+		n.t.Fatalf("check %s at %s: %v", value, at, err)
+	}
+	return answer
+}
+
+// institution names who runs a node.
+func (n *network) institution(name string) string {
+	planned, err := n.planned(name)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return planned.Institution
+}
+
+func (n *network) names() []string {
+	var names []string
+	for _, planned := range n.Plan.Nodes {
+		if n.Node(planned.Name) != nil {
+			names = append(names, planned.Name)
+		}
+	}
+	return names
+}
+
+// agree waits until all running nodes are at one size and compares their roots.
+func (n *network) agree() {
+	n.t.Helper()
+	size := uint64(0)
+	for _, name := range n.names() {
+		size = max(size, n.Node(name).Head().Size)
+	}
+	var heads []risk.Head
+	for _, name := range n.names() {
+		if err := n.Node(name).AwaitSize(n.ctx, size); err != nil {
+			n.t.Fatalf("%s does not reach size %d: %v", name, size, err)
+		}
+		heads = append(heads, n.Node(name).Head())
+	}
+	if len(slices.Compact(heads)) != 1 {
+		n.t.Fatalf("the roots differ: %v", heads)
+	}
+}
+
+func values(from, count int) []string {
+	var list []string
+	for i := from; i < from+count; i++ {
+		list = append(list, fmt.Sprintf("198.%d.%d.%d", 18+i>>16, i>>8&255, i&255))
+	}
+	return list
+}
+
+func TestWhatOneInstitutionListsEveryNodeAnswers(t *testing.T) {
+	n := start(t, 5, 3)
+	result := n.reports("member-1", "n2", risk.KindIP, values(0, 1500)...)
+	if result.Accepted != 1500 || result.Rejected != 0 {
+		t.Fatalf("result %+v", result)
+	}
+	for _, name := range n.names() {
+		if a := n.check(name, "ip", "198.18.2.7", result.Size); !a.Listed || a.Advice != "deny" || len(a.Reasons) == 0 {
+			t.Errorf("%s: a listed address is answered %v", name, a)
+		}
+		if a := n.check(name, "ip", "203.0.113.9", result.Size); a.Listed || a.Advice != "allow" {
+			t.Errorf("%s: a clean address is answered %v", name, a)
+		}
+	}
+	again := n.reports("member-1", "n5", risk.KindIP, values(0, 1500)...)
+	if again.Accepted != 0 || again.Unchanged != 1500 {
+		t.Errorf("the same list again: %+v", again)
+	}
+	n.agree()
+}
+
+func TestAcknowledgedListingsSurviveTheLeader(t *testing.T) {
+	n := start(t, 3, 3)
+	first := n.reports("member-1", "n2", risk.KindIP, values(0, 600)...)
+	leader := n.Leader()
+	if leader == "" {
+		t.Fatal("nobody leads")
+	}
+	if err := n.Kill(leader); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range n.names() {
+		if a := n.check(name, "ip", "198.18.1.1", first.Size); !a.Listed {
+			t.Errorf("%s forgot a listing when %s died", name, leader)
+		}
+	}
+	survivor := n.names()[0]
+	second := n.reports(n.institution(survivor), survivor, risk.KindIP, values(600, 600)...)
+	if second.Accepted != 600 {
+		t.Fatalf("after the leader died: %+v", second)
+	}
+	if err := n.Start(leader); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.AwaitReady(n.ctx, leader); err != nil {
+		t.Fatal(err)
+	}
+	if a := n.check(leader, "ip", "198.18.3.3", second.Size); !a.Listed {
+		t.Errorf("%s came back without what was listed meanwhile: %v", leader, a)
+	}
+	n.agree()
+}
+
+func TestPrefixesAndParentsAreAskedWhenTheyAreListed(t *testing.T) {
+	n := start(t, 1, 1)
+	if a := n.check("n1", "ip", "203.0.113.77", 0); a.Listed {
+		t.Fatalf("nothing is listed yet: %v", a)
+	}
+	r := n.reports("hub", "n1", risk.KindIP, "203.0.113.0/24")
+	if a := n.check("n1", "ip", "203.0.113.77", r.Size); !a.Listed {
+		t.Errorf("an address in a listed prefix is answered %v", a)
+	}
+	r = n.reports("hub", "n1", risk.KindDomain, "fraud.example")
+	for field, value := range map[string]string{"domain": "pay.fraud.example", "email": "a@pay.fraud.example", "url": "https://pay.fraud.example/x"} {
+		if a := n.check("n1", field, value, r.Size); !a.Listed {
+			t.Errorf("%s %s under a listed domain is answered %v", field, value, a)
+		}
+	}
+}
+
+func TestARuleSetComesIntoForceEverywhereAndGoesBack(t *testing.T) {
+	n := start(t, 3, 3)
+	c := n.client(hubName, "n1")
+	author, err := client.NewAuthor(n.ctx, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	version, err := c.PublishRules(n.ctx, author, append(slices.Clone(industry.Source), demoRule...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	receipt, err := client.ActivateRules(n.ctx, author, version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range n.names() {
+		if a := n.check(name, "ip", "203.0.113.9", receipt.Leaf+1); a.RulesVersion != version {
+			t.Errorf("%s answers by rule set %d, not %d", name, a.RulesVersion, version)
+		}
+	}
+	if _, err := c.RollbackRules(n.ctx, author); err != nil {
+		t.Fatal(err)
+	}
+	n.agree()
+	if a := n.check("n3", "ip", "203.0.113.9", 0); a.RulesVersion != 1 {
+		t.Errorf("after the rollback rule set %d decides, not 1", a.RulesVersion)
+	}
+}

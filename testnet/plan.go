@@ -1,0 +1,194 @@
+package testnet
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/risknet/risknet/node"
+	"github.com/risknet/risknet/risk"
+)
+
+// Plan is a network before it runs: all its files are written and its first
+// commands are signed.
+type Plan struct {
+	Dir     string
+	Network string // the network's name
+	ID      risk.Hash
+	Nodes   []PlannedNode
+	// Profiles names the profile files by who speaks through them.
+	Profiles map[string]string
+}
+
+// PlannedNode is one node of a plan.
+type PlannedNode struct {
+	Name        string
+	ID          risk.ID
+	Institution string
+	Dir         string // the node's own directory
+	Config      string // its configuration file
+	Raft        string
+	API         string
+	HTTP        string
+	Voter       bool
+}
+
+// Options say what network to plan.
+type Options struct {
+	Dir    string
+	Nodes  int
+	Voters int // 0 means 3, or all if there are fewer
+	// Rules is the source of the rule set to publish and activate; nil for none.
+	Rules []byte
+	// Tune may change a node's configuration before it is written.
+	Tune func(*node.Config)
+	Now  time.Time
+}
+
+// MaxNodes is how many nodes one machine is asked to carry.
+const MaxNodes = 25
+
+func (o *Options) check() error {
+	if o.Nodes < 1 || o.Nodes > MaxNodes {
+		return fmt.Errorf("--nodes: %d; 1 to %d are possible", o.Nodes, MaxNodes)
+	}
+	if o.Voters == 0 {
+		o.Voters = min(3, o.Nodes)
+	}
+	if o.Voters < 1 || o.Voters > o.Nodes {
+		return fmt.Errorf("--voters: %d; 1 to the number of nodes, %d, are possible", o.Voters, o.Nodes)
+	}
+	if _, err := os.Stat(filepath.Join(o.Dir, stateFile)); err == nil {
+		return fmt.Errorf("--dir: %s holds a test network; end it with `risknet testnet down --dir %s` and remove the directory, or name another", o.Dir, o.Dir)
+	}
+	return nil
+}
+
+// NewPlan writes the files of a network.
+func NewPlan(o Options) (*Plan, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{Dir: dir, Network: "testnet", Profiles: map[string]string{}}
+	ca, err := node.NewAuthority(p.Network, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{plan: p, ca: ca, now: o.Now, parties: map[string]*party{}, logKeys: map[string]ed25519.PrivateKey{}}
+	_, _ = rand.Read(w.tokenKey[:]) // never fails since Go 1.24
+	if err := w.authority(); err != nil {
+		return nil, err
+	}
+	if err := p.place(o); err != nil {
+		return nil, err
+	}
+	for _, n := range p.Nodes {
+		_, w.logKeys[n.Name], _ = ed25519.GenerateKey(rand.Reader) // never fails since Go 1.24
+	}
+	if err := w.institutions(); err != nil {
+		return nil, err
+	}
+	for i := range p.Nodes {
+		if err := w.nodeFiles(&p.Nodes[i]); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.found(o.Rules); err != nil {
+		return nil, err
+	}
+	for i := range p.Nodes {
+		if err := w.nodeConfig(i, o.Tune); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// place gives each node a name, an institution and free ports.
+func (p *Plan) place(o Options) error {
+	addresses, err := freeAddresses(3 * o.Nodes)
+	if err != nil {
+		return err
+	}
+	for i := range o.Nodes {
+		n := PlannedNode{Name: fmt.Sprintf("n%d", i+1), Institution: institutionOf(i), Voter: i < o.Voters,
+			Raft: addresses[3*i], API: addresses[3*i+1], HTTP: addresses[3*i+2]}
+		_, _ = rand.Read(n.ID[:])
+		n.Dir = filepath.Join(p.Dir, "nodes", n.Name)
+		n.Config = filepath.Join(n.Dir, "node.yaml")
+		p.Nodes = append(p.Nodes, n)
+	}
+	return nil
+}
+
+// institutionOf says who runs the i-th node: the hub the first, each member one.
+func institutionOf(i int) string {
+	if i == 0 {
+		return hubName
+	}
+	return fmt.Sprintf("member-%d", i)
+}
+
+const (
+	hubName     = "hub"
+	auditorName = "auditor"
+)
+
+// freeAddresses asks the kernel for ports that nobody listens on. All are held
+// until the last is known, so that none is given twice.
+func freeAddresses(n int) ([]string, error) {
+	var addresses []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer l.Close()
+		addresses = append(addresses, l.Addr().String())
+	}
+	return addresses, nil
+}
+
+// party is an institution of the plan and its secrets.
+type party struct {
+	name     string
+	role     risk.InstitutionRole
+	reporter risk.ID
+	opening  [16]byte
+	keys     []ed25519.PrivateKey
+}
+
+func newParty(name string, role risk.InstitutionRole, keys int) *party {
+	p := &party{name: name, role: role}
+	_, _ = rand.Read(p.reporter[:])
+	_, _ = rand.Read(p.opening[:])
+	for range keys {
+		_, key, _ := ed25519.GenerateKey(rand.Reader)
+		p.keys = append(p.keys, key)
+	}
+	return p
+}
+
+func (p *party) commitment() risk.Hash {
+	return risk.CommitInstitution(p.opening, p.reporter, p.name)
+}
+
+func (p *party) publicKeys() []risk.PublicKey {
+	var keys []risk.PublicKey
+	for _, key := range p.keys {
+		keys = append(keys, publicKey(key))
+	}
+	return keys
+}
+
+func publicKey(key ed25519.PrivateKey) risk.PublicKey {
+	return risk.PublicKey{Algorithm: risk.Ed25519, Bytes: [32]byte(key.Public().(ed25519.PublicKey))}
+}

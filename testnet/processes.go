@@ -1,0 +1,315 @@
+package testnet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/risknet/risknet/client"
+)
+
+const stateFile = "testnet.json"
+
+// Processes is a network whose nodes are processes of their own. It lives in
+// DIR/testnet.json, so that a later command finds it again.
+type Processes struct {
+	Dir      string            `json:"-"`
+	Network  string            `json:"network"`
+	Nodes    []ProcessNode     `json:"nodes"`
+	Profiles map[string]string `json:"profiles"`
+}
+
+// ProcessNode is one node process.
+type ProcessNode struct {
+	Name        string `json:"name"`
+	Institution string `json:"institution"`
+	PID         int    `json:"pid"`
+	API         string `json:"api"`
+	HTTP        string `json:"http"`
+	Resp        string `json:"resp"` // empty while the node has no Redis door
+	Data        string `json:"data"`
+	Config      string `json:"config"`
+}
+
+// Up writes a plan, starts its nodes and returns when all are ready. If it
+// fails, what it started is ended again.
+func Up(ctx context.Context, o Options) (*Processes, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	plan, err := NewPlan(o)
+	if err != nil {
+		return nil, err
+	}
+	p := &Processes{Dir: plan.Dir, Network: plan.Network, Profiles: plan.Profiles}
+	for _, n := range plan.Nodes {
+		p.Nodes = append(p.Nodes, ProcessNode{Name: n.Name, Institution: n.Institution, API: n.API,
+			HTTP: n.HTTP, Data: filepath.Join(n.Dir, "data"), Config: n.Config})
+	}
+	err = p.startAll(ctx, o.Voters)
+	if err != nil {
+		return nil, errors.Join(err, p.Down())
+	}
+	return p, nil
+}
+
+func (p *Processes) startAll(ctx context.Context, voters int) error {
+	for i := range p.Nodes {
+		if err := p.start(&p.Nodes[i]); err != nil {
+			return err
+		}
+	}
+	for i := range p.Nodes {
+		if err := p.awaitReady(ctx, &p.Nodes[i]); err != nil {
+			return err
+		}
+	}
+	profile, err := client.LoadProfile(p.Profiles[hubName])
+	if err != nil {
+		return err
+	}
+	c, err := client.Dial(profile, "")
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return awaitVoters(ctx, c, voters)
+}
+
+// Load finds the network that Up left in a directory.
+func Load(dir string) (*Processes, error) {
+	text, err := os.ReadFile(filepath.Join(dir, stateFile))
+	if err != nil {
+		return nil, fmt.Errorf("--dir: %w; start a network there with `risknet testnet up`", err)
+	}
+	p := &Processes{}
+	if err := json.Unmarshal(text, p); err != nil {
+		return nil, fmt.Errorf("--dir: %s: %w", stateFile, err)
+	}
+	p.Dir, err = filepath.Abs(dir)
+	return p, err
+}
+
+func (p *Processes) save() error {
+	text, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return err
+	}
+	temp := filepath.Join(p.Dir, stateFile+".new")
+	if err := write(temp, append(text, '\n')); err != nil {
+		return err
+	}
+	return os.Rename(temp, filepath.Join(p.Dir, stateFile))
+}
+
+// Node finds a node by name.
+func (p *Processes) Node(name string) (*ProcessNode, error) {
+	var names []string
+	for i := range p.Nodes {
+		if p.Nodes[i].Name == name {
+			return &p.Nodes[i], nil
+		}
+		names = append(names, p.Nodes[i].Name)
+	}
+	return nil, fmt.Errorf("--node: no node %q; there are %s", name, strings.Join(names, ", "))
+}
+
+// start runs `risknet node run` as a session of its own, so that it outlives
+// this process and its terminal. What it logs goes to node.log beside its
+// configuration.
+func (p *Processes) start(n *ProcessNode) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	log, err := os.OpenFile(filepath.Join(filepath.Dir(n.Config), "node.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(program, "node", "run", "--config", n.Config)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", n.Name, err)
+	}
+	n.PID = cmd.Process.Pid
+	go cmd.Wait() //nolint:errcheck // reaps it if it ends before we do; the exit shows in its log
+	return p.save()
+}
+
+// awaitReady waits until the node's view has caught up, or says how it ended.
+func (p *Processes) awaitReady(ctx context.Context, n *ProcessNode) error {
+	probe, err := newProbe(p.Profiles[hubName])
+	if err != nil {
+		return err
+	}
+	for {
+		err := probe.ready(ctx, n.HTTP)
+		if err == nil {
+			return nil
+		}
+		if !alive(n.PID) {
+			return fmt.Errorf("%s ended: %s", n.Name, lastLine(filepath.Join(filepath.Dir(n.Config), "node.log")))
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready: %w; see %s", n.Name, err, filepath.Join(filepath.Dir(n.Config), "node.log"))
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func lastLine(file string) string {
+	text, _ := os.ReadFile(file)
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return lines[len(lines)-1]
+}
+
+// alive reports whether a process exists and is not a zombie.
+func alive(pid int) bool {
+	if pid <= 0 || syscall.Kill(pid, 0) != nil {
+		return false
+	}
+	return processState(pid) != "Z"
+}
+
+func stopped(pid int) bool { return processState(pid) == "T" }
+
+// processState is the letter that /proc gives; empty where there is no /proc.
+func processState(pid int) string {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ""
+	}
+	_, after, _ := strings.Cut(string(stat), ") ")
+	return after[:min(1, len(after))]
+}
+
+// ours reports whether the process is still the node it was, and not another
+// that was given the same number.
+func (n *ProcessNode) ours() bool {
+	if !alive(n.PID) {
+		return false
+	}
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", n.PID))
+	return err != nil || strings.Contains(string(cmdline), n.Config)
+}
+
+// Down ends all nodes: SIGTERM, and SIGKILL for what does not end in time.
+func (p *Processes) Down() error {
+	var errs []error
+	for i := range p.Nodes {
+		errs = append(errs, p.end(&p.Nodes[i], 15*time.Second))
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Processes) end(n *ProcessNode, patience time.Duration) error {
+	if !n.ours() {
+		return nil
+	}
+	_ = syscall.Kill(n.PID, syscall.SIGCONT)
+	_ = syscall.Kill(n.PID, syscall.SIGTERM)
+	if waitGone(n.PID, patience) {
+		return nil
+	}
+	_ = syscall.Kill(n.PID, syscall.SIGKILL)
+	if !waitGone(n.PID, 5*time.Second) {
+		return fmt.Errorf("%s (process %d) does not end", n.Name, n.PID)
+	}
+	return nil
+}
+
+func waitGone(pid int, patience time.Duration) bool {
+	for end := time.Now().Add(patience); time.Now().Before(end); <-time.After(10 * time.Millisecond) {
+		if !alive(pid) {
+			return true
+		}
+	}
+	return !alive(pid)
+}
+
+// Kill ends a node with SIGKILL.
+func (p *Processes) Kill(name string) error {
+	n, err := p.signal(name, syscall.SIGKILL)
+	if err == nil && !waitGone(n.PID, 5*time.Second) {
+		err = fmt.Errorf("%s (process %d) does not end", name, n.PID)
+	}
+	return err
+}
+
+// Pause stops a node's process, Resume lets it go on.
+func (p *Processes) Pause(name string) error {
+	_, err := p.signal(name, syscall.SIGSTOP)
+	return err
+}
+
+// Resume lets a paused node go on.
+func (p *Processes) Resume(name string) error {
+	_, err := p.signal(name, syscall.SIGCONT)
+	return err
+}
+
+func (p *Processes) signal(name string, s syscall.Signal) (*ProcessNode, error) {
+	n, err := p.Node(name)
+	if err != nil {
+		return nil, err
+	}
+	if !n.ours() {
+		return n, fmt.Errorf("%s is not running; start it with `risknet testnet restart --node %s`", name, name)
+	}
+	return n, syscall.Kill(n.PID, s)
+}
+
+// Restart ends a node if it runs, starts it and returns when it is ready.
+func (p *Processes) Restart(ctx context.Context, name string) error {
+	n, err := p.Node(name)
+	if err != nil {
+		return err
+	}
+	if err := p.end(n, 15*time.Second); err != nil {
+		return err
+	}
+	if err := p.start(n); err != nil {
+		return err
+	}
+	return p.awaitReady(ctx, n)
+}
+
+// Cut takes a node off the others' network; its own clients still reach it.
+func (p *Processes) Cut(name string) error { return p.fault(name, "cut") }
+
+// Heal brings a cut node back.
+func (p *Processes) Heal(name string) error { return p.fault(name, "heal") }
+
+// fault sends a word to the node's fault control socket and expects "ok".
+func (p *Processes) fault(name, word string) error {
+	n, err := p.Node(name)
+	if err != nil {
+		return err
+	}
+	conn, err := net.DialTimeout("unix", filepath.Join(filepath.Dir(n.Config), "fault.sock"), 2*time.Second)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", word, name, err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err := fmt.Fprintln(conn, word); err != nil {
+		return fmt.Errorf("%s %s: %w", word, name, err)
+	}
+	answer := make([]byte, 64)
+	count, err := conn.Read(answer)
+	if err != nil || strings.TrimSpace(string(answer[:count])) != "ok" {
+		return fmt.Errorf("%s %s: the node answered %q, %v", word, name, answer[:count], err)
+	}
+	return nil
+}
