@@ -3,6 +3,7 @@ package consensus
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -28,17 +29,25 @@ type stamps struct {
 	now     func() time.Time
 	applied func() int64
 	last    int64
+	forget  atomic.Bool
 }
 
-func newStamps(now func() time.Time, applied func() int64) stamps {
-	return stamps{turn: make(chan struct{}, 1), now: now, applied: applied}
+func newStamps(now func() time.Time, applied func() int64) *stamps {
+	return &stamps{turn: make(chan struct{}, 1), now: now, applied: applied}
 }
 
 // next is called by the holder of the turn.
 func (s *stamps) next() int64 {
+	if s.forget.Swap(false) {
+		s.last = 0
+	}
 	s.last = max(s.now().UnixMilli(), s.last, s.applied())
 	return s.last
 }
+
+// ForgetStamps lets the next stamp be lower than the last one of this server,
+// though not than Machine.LastAt: the caller's state has set its clock back.
+func (r *Replica) ForgetStamps() { r.stamps.forget.Store(true) }
 
 // Propose asks for one entry and returns when this server has applied it, with
 // what its machine answered and the entry's index. Only the leader can do this.

@@ -115,7 +115,7 @@ type Replica struct {
 	trans    *transport
 	peers    *peers
 	lead     leadership
-	stamps   stamps
+	stamps   *stamps
 
 	slots chan struct{} // a proposal under way holds one
 	reads chan chan error

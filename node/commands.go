@@ -83,6 +83,9 @@ func (n *Node) courtesy(signed *risk.Signed) error {
 
 // propose has this node's raft order the command. It works on the leader alone.
 func (n *Node) propose(ctx context.Context, signed *risk.Signed) (*apiv1.Receipt, error) {
+	if n.clockSetBack.Swap(false) {
+		n.order.ForgetStamps()
+	}
 	entry := risk.Entry{Proposer: n.id, Signed: signed}
 	result, _, err := n.order.Propose(ctx, func(at int64) []byte {
 		entry.At = at

@@ -43,6 +43,7 @@ type Node struct {
 	founded  atomic.Bool // the founding commands are in, or none were given
 	abandon  atomic.Bool
 
+	clockSetBack atomic.Bool   // the next stamp may be lower than the last
 	nodesChanged chan struct{} // one place: the node records are to be looked at
 
 	listeners struct{ raft, api, http net.Listener }

@@ -49,6 +49,9 @@ func (n *Node) absorb(cut store.Cut) {
 		}
 		batch.Rules = sets
 	}
+	if cut.Time < n.checker.Load().Time {
+		n.clockSetBack.Store(true) // by a quorum of hub keys
+	}
 	n.checker.Absorb(batch)
 	if cut.NodesChanged {
 		select {

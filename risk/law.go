@@ -171,7 +171,13 @@ func (s *step) owned(reporter ID) (*Institution, []byte, error) {
 	return inst, raw, err
 }
 
+// addKey: who adds a key can sign as its holder, so the hub does that for another
+// institution with its threshold only. To retire a stolen key one hub key is
+// enough.
 func (s *step) addKey(p *AddKey) error {
+	if p.Reporter != s.cmd.Author && s.isHub() && s.hubSigners() < int(s.net.Threshold) {
+		return refuse(NeedsCosigner, "signers", "a key of another institution is added by %d hub keys, %d signed", s.net.Threshold, s.hubSigners())
+	}
 	inst, raw, err := s.owned(p.Reporter)
 	if err != nil {
 		return err

@@ -80,7 +80,7 @@ func lawful(w *world, kind CommandKind) (Params, []Item, []Body) {
 var whoMay = map[CommandKind][6]Refusal{
 	KindFound:         {AlreadyExists, AlreadyExists, AlreadyExists, AlreadyExists, UnknownKey, KeyRetired},
 	KindAdmit:         {Accepted, Accepted, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
-	KindAddKey:        {Accepted, Accepted, Accepted, NotPermitted, UnknownKey, KeyRetired},
+	KindAddKey:        {Accepted, NeedsCosigner, Accepted, NotPermitted, UnknownKey, KeyRetired},
 	KindRetireKey:     {Accepted, Accepted, Accepted, NotPermitted, UnknownKey, KeyRetired},
 	KindPutNode:       {Accepted, Accepted, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
 	KindRemoveNode:    {Accepted, Accepted, NotPermitted, NotPermitted, UnknownKey, KeyRetired},

@@ -146,6 +146,9 @@ func (c *cut) command(e *Entry, out *Applied) error {
 	if first := out.Result.First; first != nil {
 		out.Leaf = first.Leaf
 	}
+	if reset, ok := resetOf(&out.Result); ok {
+		c.meta.lastAt = reset // the stamps before it were the fault
+	}
 	if !out.Result.Leaf {
 		return nil
 	}
@@ -155,6 +158,18 @@ func (c *cut) command(e *Entry, out *Applied) error {
 	}
 	out.Head = c.meta.head
 	return nil
+}
+
+// resetOf gives the time that a command has set the network's clock back to.
+func resetOf(res *risk.Result) (int64, bool) {
+	if !res.Leaf || res.Refusal != nil {
+		return 0, false
+	}
+	p, ok := res.Command.Params.(*risk.ResetTime)
+	if !ok {
+		return 0, false
+	}
+	return p.Time, true
 }
 
 // grow appends the leaf of a command to the ledger.

@@ -258,7 +258,8 @@ func (s *Store) Close() error { return s.now.Load().gen.close() }
 // Position is how far the state has come.
 func (s *Store) Position() Position { return s.now.Load().position }
 
-// LastAt is the highest stamp that the state has seen.
+// LastAt is the highest stamp that the state has seen since its clock was last
+// set back.
 func (s *Store) LastAt() int64 { return s.now.Load().lastAt }
 
 // Version names the newest state to readers.
