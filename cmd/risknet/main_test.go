@@ -5,23 +5,38 @@ import (
 	"bytes"
 	"errors"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
+
+	"github.com/risknet/risknet/testnet"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"risknet": main})
 }
 
-// TestScripts holds conversations that need no network.
+// TestScripts holds conversations: most need no network, one starts its own in
+// "net" and this ends what it may have left.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", Cmds: map[string]func(*testscript.TestScript, bool, []string){
-		"usage": exits(2),
-		"fails": exits(1),
-	}})
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"usage": exits(2),
+			"fails": exits(1),
+		},
+		Setup: func(env *testscript.Env) error {
+			env.Defer(func() {
+				if p, err := testnet.Load(filepath.Join(env.WorkDir, "net")); err == nil {
+					_ = p.Down()
+				}
+			})
+			return nil
+		},
+	})
 }
 
 // exits runs a command that has to end with that code and one line of error at
