@@ -53,13 +53,16 @@ func badgerOptions(dir string, log *slog.Logger) badger.Options {
 }
 
 func openGeneration(dir string, log *slog.Logger) (*generation, error) {
+	// After SIGKILL an empty file can stop badger (badger#2207), which then makes
+	// it longer; so we look before.
+	empty := emptyFiles(dir)
 	db, err := badger.OpenManaged(badgerOptions(dir, log))
-	if err != nil {
-		// After SIGKILL an empty memtable file can stop badger (badger#2207).
-		if removed := removeEmpty(dir); removed > 0 {
-			log.Warn("removed empty files that a crash left", "files", removed, "dir", dir)
-			db, err = badger.OpenManaged(badgerOptions(dir, log))
+	if err != nil && len(empty) > 0 {
+		log.Warn("removed empty files that a crash left", "files", len(empty), "dir", dir)
+		for _, file := range empty {
+			_ = os.Remove(file) // the second opening tells
 		}
+		db, err = badger.OpenManaged(badgerOptions(dir, log))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the state in %s: %w", dir, err)
@@ -67,17 +70,17 @@ func openGeneration(dir string, log *slog.Logger) (*generation, error) {
 	return &generation{db: db, dir: dir}, nil
 }
 
-func removeEmpty(dir string) int {
-	removed := 0
+func emptyFiles(dir string) []string {
+	var empty []string
 	for _, pattern := range []string{"*.mem", "*.vlog"} {
 		files, _ := filepath.Glob(filepath.Join(dir, pattern)) // the pattern is well-formed
 		for _, file := range files {
-			if info, err := os.Stat(file); err == nil && info.Size() == 0 && os.Remove(file) == nil {
-				removed++
+			if info, err := os.Stat(file); err == nil && info.Size() == 0 {
+				empty = append(empty, file)
 			}
 		}
 	}
-	return removed
+	return empty
 }
 
 // view answers a question at a version.

@@ -29,7 +29,7 @@ type Options struct {
 	// Install returns and while the old state still answers. It may be nil.
 	OnRestore func() error
 
-	alter func(record []byte) []byte // tests change a record on its way to disk
+	alter func(key, record []byte) []byte // tests change a record on its way to disk
 }
 
 // Store is one replica's state.

@@ -120,7 +120,7 @@ func (c *cut) Record(key []byte) ([]byte, error) {
 // Put moves a record, its share of the digest and its due time.
 func (c *cut) Put(ch risk.Change) error {
 	if alter := c.store.opts.alter; alter != nil && ch.New != nil {
-		ch.New = alter(ch.New)
+		ch.New = alter(ch.Key, ch.New)
 	}
 	if ch.Old != nil {
 		c.meta.lanes.remove(c.store.element, ch.Key, ch.Old)
