@@ -206,6 +206,10 @@ func (n *Node) Ready() error { return n.ready() }
 // Head is the newest state that this node answers from.
 func (n *Node) Head() risk.Head { return n.checker.Load().Head }
 
+// LedgerFrom is the first leaf that this node holds itself: 0, unless it was
+// brought up to date by an image.
+func (n *Node) LedgerFrom() uint64 { return n.store.LedgerFrom() }
+
 // Leads reports whether this node leads.
 func (n *Node) Leads() bool { return n.order.Ready() }
 

@@ -36,12 +36,18 @@ type network struct {
 
 func start(t *testing.T, nodes, voters int) *network {
 	t.Helper()
+	return startTuned(t, Options{Nodes: nodes, Voters: voters, Tune: quick})
+}
+
+func startTuned(t *testing.T, o Options) *network {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
-	l, err := NewLocal(ctx, Options{Dir: t.TempDir(), Nodes: nodes, Voters: voters, Rules: industry.Source, Tune: quick, Now: time.Now()}, log)
+	o.Dir, o.Rules, o.Now = t.TempDir(), industry.Source, time.Now()
+	l, err := NewLocal(ctx, o, log)
 	t.Cleanup(func() {
 		defer cancel()
 		if l != nil {
@@ -254,4 +260,36 @@ func TestARuleSetComesIntoForceEverywhereAndGoesBack(t *testing.T) {
 	if a := n.check("n3", "ip", "203.0.113.9", 0); a.RulesVersion != 1 {
 		t.Errorf("after the rollback rule set %d decides, not 1", a.RulesVersion)
 	}
+}
+
+// A node that missed what the log has dropped gets an image, and checks go on
+// everywhere meanwhile.
+func TestANodeThatFellBehindGetsAnImage(t *testing.T) {
+	n := startTuned(t, Options{Nodes: 3, Voters: 3, Tune: func(cfg *node.Config) {
+		quick(cfg)
+		cfg.Raft.TrailingLogs, cfg.Raft.SnapshotThreshold, cfg.Raft.SnapshotInterval = 4, 8, 100*time.Millisecond
+	}})
+	n.reports("member-1", "n2", risk.KindIP, values(0, 100)...)
+	if err := n.Kill("n3"); err != nil {
+		t.Fatal(err)
+	}
+	var last client.ImportResult
+	for i := range 40 {
+		last = n.reports("member-1", "n2", risk.KindIP, values(1000+10*i, 10)...)
+	}
+	if err := n.Start("n3"); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.AwaitReady(n.ctx, "n3"); err != nil {
+		t.Fatal(err)
+	}
+	for value, listed := range map[string]bool{"198.18.0.7": true, "198.18.5.100": true, "203.0.113.9": false} {
+		if a := n.check("n3", "ip", value, last.Size); a.Listed != listed {
+			t.Errorf("%s is answered %v at n3", value, a)
+		}
+	}
+	if from := n.Node("n3").LedgerFrom(); from == 0 {
+		t.Error("n3 holds the whole ledger, so it got no image and the test shows nothing")
+	}
+	n.agree()
 }
