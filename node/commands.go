@@ -73,12 +73,25 @@ func (n *Node) courtesy(signed *risk.Signed) error {
 		if _, err := rules.Compile(signed.Bodies[0].Data); err != nil {
 			return status.Errorf(codes.InvalidArgument, "rules: %v", err)
 		}
+	case *risk.OpenEpoch:
+		return n.holdsKey(p)
 	case *risk.RaiseProtocol:
 		if p.Version > risk.ProtocolVersion {
 			return status.Errorf(codes.FailedPrecondition, "version: this node applies protocols up to %d; upgrade the nodes first", risk.ProtocolVersion)
 		}
 	}
 	return nil
+}
+
+// holdsKey keeps a hub from opening an epoch whose key has not been handed out:
+// every node without it would have to stop.
+func (n *Node) holdsKey(p *risk.OpenEpoch) error {
+	for _, k := range n.secrets {
+		if k.Epoch == p.Epoch && risk.CommitEpochKey(k.Secret) == p.Commitment {
+			return nil
+		}
+	}
+	return status.Errorf(codes.FailedPrecondition, "epoch: this node does not hold the key of epoch %d; hand it to every node and restart them first", p.Epoch)
 }
 
 // propose has this node's raft order the command. It works on the leader alone.

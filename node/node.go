@@ -43,6 +43,7 @@ type Node struct {
 	founded  atomic.Bool // the founding commands are in, or none were given
 	abandon  atomic.Bool
 
+	fatal        chan error    // one place: why the node must stop
 	clockSetBack atomic.Bool   // the next stamp may be lower than the last
 	nodesChanged chan struct{} // one place: the node records are to be looked at
 
@@ -55,7 +56,8 @@ type Node struct {
 // New opens a node: configuration, certificates, state, log and listeners. If it
 // fails, nothing stays open.
 func New(cfg Config, log *slog.Logger) (*Node, error) {
-	n := &Node{cfg: cfg, log: log, now: time.Now, health: newHealth(), nodesChanged: make(chan struct{}, 1)}
+	n := &Node{cfg: cfg, log: log, now: time.Now, health: newHealth(),
+		nodesChanged: make(chan struct{}, 1), fatal: make(chan error, 1)}
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.close())
 	}
@@ -156,8 +158,18 @@ func (n *Node) watchFailure(ctx context.Context) error {
 	select {
 	case err := <-n.order.Failed():
 		return fmt.Errorf("this node stops: %w", err)
+	case err := <-n.fatal:
+		return fmt.Errorf("this node stops: %w", err)
 	case <-ctx.Done():
 		return nil
+	}
+}
+
+// end has the node stop; the first reason counts.
+func (n *Node) end(err error) {
+	select {
+	case n.fatal <- err:
+	default:
 	}
 }
 

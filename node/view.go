@@ -37,7 +37,7 @@ func (n *Node) absorb(cut store.Cut) {
 	if cut.ScopesChanged || cut.EpochsChanged {
 		// Before the view: see checkService.answer.
 		if err := n.loadKeys(); err != nil {
-			n.log.Error("alarm", "error", err)
+			n.end(err) // without the key, what is listed under it would be missed
 		}
 	}
 	batch := check.Batch{Version: cut.Version, Head: cut.Head, Time: cut.Time,

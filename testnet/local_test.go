@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -292,4 +294,69 @@ func TestANodeThatFellBehindGetsAnImage(t *testing.T) {
 		t.Error("n3 holds the whole ledger, so it got no image and the test shows nothing")
 	}
 	n.agree()
+}
+
+// A node without the key of an epoch in use would miss what is listed under it.
+// So an epoch opens only where the key is, and a node that lost it does not start.
+func TestAnEpochOpensOnlyWhereItsKeyIs(t *testing.T) {
+	n := start(t, 1, 1)
+	c := n.client(hubName, "n1")
+	author, err := client.NewAuthor(n.ctx, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := n.Node("n1").Head()
+	if _, err := author.Do(n.ctx, &risk.OpenEpoch{Epoch: 2, Commitment: risk.Hash{2}}, nil, nil); err == nil || !strings.Contains(err.Error(), "does not hold the key of epoch 2") {
+		t.Errorf("opened without the key: %v", err)
+	}
+	if head := n.Node("n1").Head(); head != before {
+		t.Errorf("the refused command left %v, before it was %v", head, before)
+	}
+	old := n.reports("hub", "n1", risk.KindPhone, "+8613800138000")
+
+	second := node.TokenKey{Epoch: 2, Secret: [32]byte{2}}
+	n.restartWithKeys(func(keys []node.TokenKey) []node.TokenKey { return append(keys, second) })
+	author, err = client.NewAuthor(n.ctx, n.client(hubName, "n1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := author.Do(n.ctx, &risk.OpenEpoch{Epoch: 2, Commitment: risk.CommitEpochKey(second.Secret)}, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	fresh := n.reports("hub", "n1", risk.KindPhone, "+8613800138001")
+	for value, size := range map[string]uint64{"+8613800138000": old.Size, "+8613800138001": fresh.Size} {
+		if a := n.check("n1", "phone", value, size); !a.Listed {
+			t.Errorf("%s, listed under one of two epochs, is answered %v", value, a)
+		}
+	}
+	if err := n.tryRestartWithKeys(func(keys []node.TokenKey) []node.TokenKey { return keys[:1] }); err == nil || !strings.Contains(err.Error(), "the key of epoch 2 is missing") {
+		t.Errorf("started without a key that is in use: %v", err)
+	}
+}
+
+func (n *network) restartWithKeys(change func([]node.TokenKey) []node.TokenKey) {
+	n.t.Helper()
+	if err := n.tryRestartWithKeys(change); err != nil {
+		n.t.Fatal(err)
+	}
+	if err := n.AwaitReady(n.ctx, "n1"); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// tryRestartWithKeys stops n1, changes its token keys and starts it.
+func (n *network) tryRestartWithKeys(change func([]node.TokenKey) []node.TokenKey) error {
+	n.t.Helper()
+	if err := n.Stop(); err != nil {
+		n.t.Fatal(err)
+	}
+	file := filepath.Join(n.Plan.Nodes[0].Dir, "token.keys")
+	keys, err := node.LoadTokenKeys(file)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	if err := os.WriteFile(file, node.FormatTokenKeys(change(keys)), 0o600); err != nil {
+		n.t.Fatal(err)
+	}
+	return n.Start("n1")
 }
