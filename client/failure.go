@@ -22,7 +22,10 @@ type CallError struct {
 func (e *CallError) Error() string {
 	switch e.Status.Code() {
 	case codes.Unavailable:
-		return fmt.Sprintf("endpoint: no answer from %s (%s); see that the node runs and is ready", e.Address, reason(e.Status.Message()))
+		if !strings.HasPrefix(e.Status.Message(), "connection error") && !strings.HasPrefix(e.Status.Message(), "error reading") {
+			return fmt.Sprintf("endpoint: %s cannot answer: %s", e.Address, e.Status.Message())
+		}
+		return fmt.Sprintf("endpoint: no answer from %s (%s); see that the node runs, or ask another with --endpoint", e.Address, reason(e.Status.Message()))
 	case codes.DeadlineExceeded:
 		return fmt.Sprintf("endpoint: %s did not answer in time; ask again or ask another node", e.Address)
 	default:

@@ -69,7 +69,7 @@ func (p *peers) closeAll() {
 func (n *Node) leader() (apiv1.PeersClient, error) {
 	id, _ := n.order.Leader()
 	if id == "" {
-		return nil, status.Error(codes.Unavailable, "no leader is known right now; send the same bytes again in a moment")
+		return nil, status.Error(codes.Unavailable, "no leader is known right now: one is being elected, or fewer than half of the voters are in touch; send the same bytes again in a moment")
 	}
 	if id == n.id.String() {
 		return nil, status.Error(codes.Unavailable, "this node has just come to lead; send the same bytes again in a moment")

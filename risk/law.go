@@ -44,7 +44,7 @@ func (s *step) permitted() error {
 		allowed = allowed || author != nil && author.Role == role
 	}
 	if !allowed {
-		return refuse(NotPermitted, "author", "this institution's role may not send a %s command", kind)
+		return refuse(NotPermitted, "author", "this institution's role may not send a %s command; it is for %v", kind, permits[kind])
 	}
 	if s.needsQuorum() && s.hubSigners() < int(s.net.Threshold) {
 		return refuse(NeedsCosigner, "signers", "this %s command needs %d hub keys, %d signed", kind, s.net.Threshold, s.hubSigners())

@@ -285,6 +285,15 @@ func (p *Processes) Restart(ctx context.Context, name string) error {
 	return p.awaitReady(ctx, n)
 }
 
+// RestartAll ends and starts every node, and returns when all are ready: a
+// network that was taken down comes back.
+func (p *Processes) RestartAll(ctx context.Context) error {
+	if err := p.Down(); err != nil {
+		return err
+	}
+	return p.startAll(ctx, 1)
+}
+
 // Cut takes a node off the others' network; its own clients still reach it.
 func (p *Processes) Cut(name string) error { return p.fault(name, "cut") }
 

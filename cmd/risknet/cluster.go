@@ -43,6 +43,10 @@ func newClusterStatusCommand() *cobra.Command {
 				s := statusJSON{r.Name, r.Role, r.Size, fmt.Sprintf("%x", r.Root), r.Lag, r.AgeMs, r.Listings, r.RulesVersion,
 					r.Institution, fmt.Sprintf("%x", r.Digest)}
 				out = append(out, s)
+				if s.Role == "down" {
+					lines = append(lines, table.Row{s.Name, paint(s.Role), s.Institution, "–", "–", "–", "–", "–", "–"})
+					continue
+				}
 				lines = append(lines, table.Row{s.Name, paint(s.Role), s.Institution, s.Size, s.Root[:min(16, len(s.Root))], s.Lag,
 					fmt.Sprintf("%d ms", s.AgeMS), many(s.Listings), s.RulesVersion})
 			}

@@ -195,7 +195,10 @@ func printImport(w io.Writer, r client.ImportResult, rejects *rejectsFile, dry b
 	fmt.Fprintf(w, "%s read: %s %s, %s unchanged, %s revised, %s extended, %s rejected\n",
 		many(r.Read), many(r.Accepted), verb, many(r.Unchanged), many(r.Revised), many(r.Extended), many(r.Rejected))
 	if rejects.name() != "" {
-		fmt.Fprintf(w, "what was rejected, and why, stands in %s\n", rejects.name())
+		for _, first := range rejects.first {
+			fmt.Fprintf(w, "  line %d: %s\n", first.Line, first.Reason)
+		}
+		fmt.Fprintf(w, "all that was rejected, and why, stands in %s\n", rejects.name())
 	}
 	if r.Size > 0 {
 		fmt.Fprintf(w, "visible from size %d\n", r.Size)
@@ -205,10 +208,14 @@ func printImport(w io.Writer, r client.ImportResult, rejects *rejectsFile, dry b
 // rejectsFile is made with the first reject. It holds raw identifiers, so only
 // its owner may read it.
 type rejectsFile struct {
-	path string
-	file *os.File
-	out  *csv.Writer
+	path  string
+	file  *os.File
+	out   *csv.Writer
+	first []client.Reject // a few, to be shown
 }
+
+// shownRejects is how many reasons a person sees without opening the file.
+const shownRejects = 3
 
 // rejectsBeside names the file where nobody did: in the working directory.
 func rejectsBeside(path string) string {
@@ -227,6 +234,9 @@ func (r *rejectsFile) add(reject client.Reject) (err error) {
 		if err := r.out.Write([]string{"line", "reason", "input"}); err != nil {
 			return err
 		}
+	}
+	if len(r.first) < shownRejects {
+		r.first = append(r.first, reject)
 	}
 	return r.out.Write([]string{strconv.Itoa(reject.Line), reject.Reason, reject.Input})
 }

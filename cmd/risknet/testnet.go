@@ -22,7 +22,7 @@ func newTestnetCommand() *cobra.Command {
 		{"kill", "End a node with SIGKILL", func(_ context.Context, p *testnet.Processes, n string) error { return p.Kill(n) }},
 		{"pause", "Stop a node's process (SIGSTOP)", func(_ context.Context, p *testnet.Processes, n string) error { return p.Pause(n) }},
 		{"resume", "Let a paused node go on (SIGCONT)", func(_ context.Context, p *testnet.Processes, n string) error { return p.Resume(n) }},
-		{"restart", "Start a node again and wait until it is ready", func(ctx context.Context, p *testnet.Processes, n string) error { return p.Restart(ctx, n) }},
+		{"restart", "Start a node again, or without --node all of them, and wait until ready", restart},
 		{"cut", "Cut a node off from the other nodes", func(_ context.Context, p *testnet.Processes, n string) error { return p.Cut(n) }},
 		{"heal", "Bring a cut node back", func(_ context.Context, p *testnet.Processes, n string) error { return p.Heal(n) }},
 	} {
@@ -121,10 +121,19 @@ func newTestnetFaultCommand(verb, short string, do func(context.Context, *testne
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", "", "directory of the network (required)")
-	cmd.Flags().StringVar(&name, "node", "", "name of the node, such as n2 (required)")
+	cmd.Flags().StringVar(&name, "node", "", "name of the node, such as n2")
 	_ = cmd.MarkFlagRequired("dir")
-	_ = cmd.MarkFlagRequired("node")
+	if verb != "restart" {
+		_ = cmd.MarkFlagRequired("node")
+	}
 	return cmd
+}
+
+func restart(ctx context.Context, p *testnet.Processes, name string) error {
+	if name == "" {
+		return p.RestartAll(ctx)
+	}
+	return p.Restart(ctx, name)
 }
 
 func printProcesses(cmd *cobra.Command, list []testnet.ProcessStatus) error {
