@@ -80,6 +80,9 @@ func (s *checkService) CheckStream(stream grpc.BidiStreamingServer[apiv1.CheckBa
 // its place. What concerns the whole node, such as a state that is not reached,
 // fails the batch.
 func (s *checkService) batch(ctx context.Context, req *apiv1.CheckBatchRequest, who Identity) (*apiv1.CheckBatchResponse, error) {
+	if err := knownFieldsOnly(req); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
 	if len(req.Checks) > maxBatch {
 		return nil, status.Errorf(codes.InvalidArgument, "checks: %d in one message; at most %d are allowed", len(req.Checks), maxBatch)
 	}
@@ -101,7 +104,7 @@ func (s *checkService) batch(ctx context.Context, req *apiv1.CheckBatchRequest, 
 }
 
 func (s *checkService) answer(ctx context.Context, req *apiv1.CheckRequest, who Identity) (*apiv1.CheckResponse, error) {
-	if err := knownFieldsOnly(req); err != nil {
+	if err := knownFieldsOnly(req, req.Payment); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
 	if err := s.node.awaitSize(ctx, req.MinSize); err != nil {
@@ -172,7 +175,7 @@ func (s *checkService) subject(scratch *checkScratch, m *apiv1.Subject, version 
 			return one, err
 		}
 	}
-	if err := knownFieldsOnly(m); err != nil {
+	if err := knownSubjectFields(m); err != nil {
 		return one, err
 	}
 	switch {

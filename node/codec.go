@@ -7,6 +7,8 @@ import (
 	"google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/mem"
 	protobuf "google.golang.org/protobuf/proto"
+
+	apiv1 "github.com/risknet/risknet/api/v1"
 )
 
 // vtMessage is what the generated code offers beside reflection: about three
@@ -64,13 +66,26 @@ func (c wireCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	return nil
 }
 
-// knownFieldsOnly refuses a message that carries fields this program does not
-// know: a caller that thinks it asked for something must not be answered as if
-// it had not.
-func knownFieldsOnly(v any) error {
-	if m, ok := v.(protobuf.Message); ok {
+// knownFieldsOnly refuses messages that carry fields this program does not know:
+// a caller that thinks it asked for something must not be answered as if it had
+// not.
+func knownFieldsOnly(messages ...protobuf.Message) error {
+	for _, m := range messages {
 		if unknown := m.ProtoReflect().GetUnknown(); len(unknown) > 0 {
-			return fmt.Errorf("request: %d bytes of fields that this node does not know; use the .proto files of its version", len(unknown))
+			return fmt.Errorf("request: %s has %d bytes of fields that this node does not know; use the .proto files of its version", m.ProtoReflect().Descriptor().Name(), len(unknown))
+		}
+	}
+	return nil
+}
+
+// knownSubjectFields looks into a subject and its tokens.
+func knownSubjectFields(s *apiv1.Subject) error {
+	if err := knownFieldsOnly(s); err != nil {
+		return err
+	}
+	for _, t := range s.GetTokens() {
+		if err := knownFieldsOnly(t, t.GetScope()); err != nil {
+			return err
 		}
 	}
 	return nil
