@@ -66,6 +66,8 @@ func (m *metrics) gauges(n *Node) {
 		func() float64 { return float64(n.checker.Stats().Bytes) })
 	gauge("risknet_filter_false_positive_ratio", "Filter hits that the fingerprints did not confirm, over look-ups that were not listed, as measured.",
 		func() float64 { return n.checker.Stats().FalsePositiveRate })
+	gauge("risknet_filter_builds_total", "Times that the base of the filter was built anew.",
+		func() float64 { return float64(n.checker.Stats().Builds) })
 	gauge("risknet_damage_total", "Look-ups that found the store damaged; each was answered closed.",
 		func() float64 { return float64(n.checker.Stats().Damage) })
 }
