@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -63,7 +64,7 @@ func (s *Store) Apply(entries []Entry) []Applied {
 	for from := 0; from < len(entries); {
 		if err := s.Err(); err != nil {
 			for i := from; i < len(entries); i++ {
-				results[i].Err = err
+				results[i] = Applied{Head: s.Head(), Err: err}
 			}
 			return results
 		}
@@ -76,26 +77,28 @@ func (s *Store) Apply(entries []Entry) []Applied {
 	return results
 }
 
-// applyCut applies as many entries as one transaction takes and commits them. If
-// one fails, the transaction is thrown away and those before it are done again.
+// applyCut applies as many entries as one transaction takes, commits them, and
+// says how many are in the state. If one fails, the transaction is thrown away
+// and those before it are done again.
 func (s *Store) applyCut(entries []Entry, results []Applied) (int, error) {
 	c := s.begin()
-	defer func() { c.txn.Discard() }()
+	defer c.txn.Discard()
 	n := 0
 	for n < len(entries) && (n == 0 || c.hasRoom()) {
 		if err := c.apply(&entries[n], &results[n]); err != nil {
-			c.txn.Discard()
-			c = s.begin()
-			for i := range n {
-				if err := c.apply(&entries[i], &results[i]); err != nil {
-					return 0, err
-				}
+			err = fmt.Errorf("entry %d: %w", entries[n].Index, err)
+			if n == 0 {
+				return 0, err
 			}
-			return n, errors.Join(fmt.Errorf("entry %d: %w", entries[n].Index, err), c.commit())
+			done, again := s.applyCut(entries[:n], results)
+			return done, errors.Join(err, again)
 		}
 		n++
 	}
-	return n, c.commit()
+	if err := c.commit(); err != nil {
+		return 0, err
+	}
+	return n, nil
 }
 
 // roomBytes and roomWrites are more than one command can need.
@@ -120,7 +123,7 @@ func (c *cut) apply(e *Entry, out *Applied) error {
 	c.meta.position.Index, c.meta.position.Term = e.Index, e.Term
 	switch e.Kind {
 	case Configuration:
-		c.meta.position.Configuration, c.meta.position.ConfigurationIndex = e.Data, e.Index
+		c.meta.position.Configuration, c.meta.position.ConfigurationIndex = bytes.Clone(e.Data), e.Index
 	case Command:
 		return c.command(e, out)
 	}
@@ -137,6 +140,7 @@ func (c *cut) command(e *Entry, out *Applied) error {
 		out.Result.Refusal = refusal
 		return nil
 	}
+	clear(c.led)
 	out.At = entry.At
 	c.meta.lastAt = max(c.meta.lastAt, entry.At)
 	leaf := c.meta.edge.Size()
@@ -201,6 +205,10 @@ func (c *cut) commit() error {
 	if m.position.Index == s.now.Load().position.Index {
 		return nil // all were skipped
 	}
+	clock, err := risk.LoadClock(&reader{meta: m})
+	if err != nil {
+		return err
+	}
 	encoded, err := m.encode()
 	if err != nil {
 		return err
@@ -216,11 +224,7 @@ func (c *cut) commit() error {
 	// the machine lost what was not synced: then they are applied again.
 	s.soonest = c.soonest
 	s.now.Store(m)
-	s.keep(m)
-	clock, err := risk.LoadClock(&reader{meta: m})
-	if err != nil {
-		return err
-	}
+	m.gen.keep(m.version())
 	s.opts.OnCut(Cut{
 		Version: m.version(), Head: m.head, Time: clock.Time, Linked: c.linked, Unlinked: c.lost,
 		ScopesChanged: c.changed[risk.TableScopes], EpochsChanged: c.changed[risk.TableEpochs],
@@ -232,8 +236,7 @@ func (c *cut) commit() error {
 // Verify is the courtesy that a node does before it asks for order; see
 // risk.Verify.
 func (s *Store) Verify(signed *risk.Signed, at int64) error {
-	m := s.now.Load()
-	return m.gen.view(m.version(), func(txn *badger.Txn) error {
+	return s.newest(func(m *meta, txn *badger.Txn) error {
 		return risk.Verify(&reader{meta: m, txn: txn}, signed, at)
 	})
 }

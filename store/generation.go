@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -31,7 +30,7 @@ type generation struct {
 	use    sync.RWMutex
 	closed bool
 
-	oldest atomic.Uint64 // versions below are gone
+	versions versions
 }
 
 // badgerOptions are set for a state that is behind raft's log: nothing is synced
@@ -87,24 +86,43 @@ func emptyFiles(dir string) []string {
 func (g *generation) view(version uint64, answer func(txn *badger.Txn) error) error {
 	g.use.RLock()
 	defer g.use.RUnlock()
-	if g.closed || version < g.oldest.Load() {
+	if g.closed || version < g.versions.oldest.Load() {
 		return ErrVersionGone
 	}
 	txn := g.db.NewTransactionAt(version, false)
 	defer txn.Discard()
 	err := answer(txn)
-	if version < g.oldest.Load() {
+	if version < g.versions.oldest.Load() {
 		return ErrVersionGone // it went while we read
 	}
 	return err
 }
 
-// forget lets badger drop what only versions below need.
-func (g *generation) forget(version uint64) {
-	if version > g.oldest.Load() {
-		g.oldest.Store(version)
-		g.db.SetDiscardTs(version - 1)
+// scan answers a question that takes long: its version stays meanwhile.
+func (g *generation) scan(version uint64, answer func(txn *badger.Txn) error) error {
+	release, err := g.versions.pin(version)
+	if err != nil {
+		return err
 	}
+	defer release()
+	return g.view(version, answer)
+}
+
+// keep notes a new version and lets badger drop what only older ones need.
+func (g *generation) keep(version uint64) {
+	if oldest := g.versions.keep(version); oldest > 0 {
+		g.db.SetDiscardTs(oldest - 1)
+	}
+}
+
+// sync returns when everything committed before is on disk.
+func (g *generation) sync() error {
+	g.use.RLock()
+	defer g.use.RUnlock()
+	if g.closed {
+		return ErrVersionGone
+	}
+	return g.db.Sync()
 }
 
 // close waits for the questions under way.
@@ -131,6 +149,8 @@ func get(txn *badger.Txn, key []byte) ([]byte, error) {
 }
 
 // walk visits all keys under a prefix in order. The item is good until the next.
+// Badger's iterators take a damaged block for the end and say nothing, so who
+// must see every key counts them; see walkLinks.
 func walk(txn *badger.Txn, prefix []byte, values bool, visit func(item *badger.Item) error) error {
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: values, PrefetchSize: 100})
 	defer it.Close()

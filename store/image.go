@@ -48,25 +48,29 @@ func (i *Image) Close() error { return errors.Join(i.File.Close(), os.Remove(i.F
 
 // OpenImage writes an image of the newest state. Applying goes on meanwhile.
 func (s *Store) OpenImage() (*Image, error) {
-	m, release := s.pin()
-	defer release()
 	dir := filepath.Join(s.dir, imagesDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	f, err := os.CreateTemp(dir, fmt.Sprintf("%d-*", m.version()))
+	f, err := os.CreateTemp(dir, "image-*")
 	if err != nil {
 		return nil, err
 	}
-	err = m.gen.view(m.version(), func(txn *badger.Txn) error { return writeImage(f, m, txn) })
-	size, seekErr := f.Seek(0, io.SeekCurrent)
-	if err == nil && seekErr == nil {
-		_, seekErr = f.Seek(0, io.SeekStart)
+	image := &Image{File: f}
+	err = s.scanNewest(func(m *meta, txn *badger.Txn) error {
+		image.position = m.position
+		return writeImage(f, m, txn)
+	})
+	if err == nil {
+		image.size, err = f.Seek(0, io.SeekCurrent)
 	}
-	if err := errors.Join(err, seekErr); err != nil {
-		return nil, fmt.Errorf("write an image at %d: %w", m.version(), errors.Join(err, f.Close(), os.Remove(f.Name())))
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
 	}
-	return &Image{File: f, size: size, position: m.position}, nil
+	if err != nil {
+		return nil, fmt.Errorf("write an image at %d: %w", image.position.Index, errors.Join(err, image.Close()))
+	}
+	return image, nil
 }
 
 // imageWriter hashes what it writes.
@@ -100,13 +104,16 @@ func writeImage(f io.Writer, m *meta, txn *badger.Txn) error {
 	if err := writeImageHead(w, m, txn); err != nil {
 		return err
 	}
+	part := func(item *badger.Item) error {
+		return errors.Join(item.Value(func(value []byte) error { w.part(item.Key(), value); return nil }), w.err)
+	}
 	for _, prefix := range []byte("bcefhiklnorst") {
-		err := walk(txn, []byte{prefix}, true, func(item *badger.Item) error {
-			if err := item.Value(func(value []byte) error { w.part(item.Key(), value); return nil }); err != nil {
-				return err
-			}
-			return w.err
-		})
+		var err error
+		if prefix == prefixLink {
+			err = walkLinks(txn, true, part)
+		} else {
+			err = walk(txn, []byte{prefix}, true, part) // the receiver counts these
+		}
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"maps"
 
 	"github.com/risknet/risknet/ledger"
@@ -23,13 +24,15 @@ type meta struct {
 	lastAt   int64  // the highest stamp seen
 	from     uint64 // the first leaf that this replica holds
 	listings uint64
+	links    uint64
+	smalls   uint64 // records of the small tables
 	lanes    Lanes
 	edge     ledger.Edge
 
 	// Not in its encoding:
 	gen   *generation
 	head  risk.Head
-	small map[string][]byte // the records of the small tables
+	small map[byte]map[string][]byte // the records of the small tables, by table
 }
 
 // version names the state in badger and for readers.
@@ -37,24 +40,32 @@ func (m *meta) version() uint64 { return m.position.Index }
 
 func (m *meta) setHead() { m.head = risk.Head{Size: m.edge.Size(), Root: m.edge.Root()} }
 
-// copyFor begins a cut.
+// copyFor begins a cut. A table is copied when the cut first changes it.
 func (m *meta) copyFor() *meta {
 	next := *m
 	next.small = maps.Clone(m.small)
 	return &next
 }
 
-const metaFormat = 1
+// Format 2 counts links and small records too, so that a scan knows that it has
+// seen them all.
+const (
+	metaFormat  = 2
+	metaNumbers = 8
+	metaFixed   = 1 + metaNumbers*8 + laneBytes
+)
 
 // encode: u8 format | u64 index | u64 term | u64 configuration index | u64 last
-// at | u64 from | u64 listings | lanes 2048 | u32 edge | u32 configuration.
+// at | u64 from | u64 listings | u64 links | u64 small records | lanes 2048 |
+// u32 edge | u32 configuration.
 func (m *meta) encode() ([]byte, error) {
 	edge, err := m.edge.MarshalBinary()
 	if err != nil {
 		return nil, err
 	}
-	dst := append(make([]byte, 0, 64+laneBytes+len(edge)+len(m.position.Configuration)), metaFormat)
-	for _, n := range []uint64{m.position.Index, m.position.Term, m.position.ConfigurationIndex, uint64(m.lastAt), m.from, m.listings} {
+	dst := append(make([]byte, 0, metaFixed+8+len(edge)+len(m.position.Configuration)), metaFormat)
+	for _, n := range [metaNumbers]uint64{m.position.Index, m.position.Term, m.position.ConfigurationIndex,
+		uint64(m.lastAt), m.from, m.listings, m.links, m.smalls} {
 		dst = binary.BigEndian.AppendUint64(dst, n)
 	}
 	dst = append(dst, m.lanes.bytes()...)
@@ -65,17 +76,20 @@ func (m *meta) encode() ([]byte, error) {
 var errMeta = errors.New("the state's own position is damaged")
 
 func decodeMeta(b []byte) (*meta, error) {
-	const fixed = 1 + 6*8 + laneBytes
-	if len(b) < fixed || b[0] != metaFormat {
+	if len(b) < metaFixed {
 		return nil, errMeta
 	}
-	var n [6]uint64
+	if b[0] != metaFormat {
+		return nil, fmt.Errorf("the state is kept in format %d and this program reads %d: start the program that wrote it, or let this node join anew with an empty data directory", b[0], metaFormat)
+	}
+	var n [metaNumbers]uint64
 	for i := range n {
 		n[i] = binary.BigEndian.Uint64(b[1+8*i:])
 	}
-	m := &meta{position: Position{Index: n[0], Term: n[1], ConfigurationIndex: n[2]}, lastAt: int64(n[3]), from: n[4], listings: n[5]}
-	m.lanes = lanesOf(b[49:fixed])
-	edge, rest, ok := long(b[fixed:])
+	m := &meta{position: Position{Index: n[0], Term: n[1], ConfigurationIndex: n[2]},
+		lastAt: int64(n[3]), from: n[4], listings: n[5], links: n[6], smalls: n[7]}
+	m.lanes = lanesOf(b[metaFixed-laneBytes : metaFixed])
+	edge, rest, ok := long(b[metaFixed:])
 	configuration, rest, ok2 := long(rest)
 	if !ok || !ok2 || len(rest) > 0 {
 		return nil, errMeta

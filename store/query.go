@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -45,6 +46,30 @@ func (r *Reader) Standing(version uint64, kind risk.Kind, token risk.Token) ([]r
 	return list, err
 }
 
+// walkLinks visits every link, and says so if one cannot be read: a filter made
+// of fewer would let listed subjects pass.
+func walkLinks(txn *badger.Txn, values bool, visit func(item *badger.Item) error) error {
+	raw, err := get(txn, []byte(keyMeta))
+	if err != nil {
+		return err
+	}
+	m := &meta{}
+	if raw != nil {
+		if m, err = decodeMeta(raw); err != nil {
+			return err
+		}
+	}
+	n := uint64(0)
+	err = walk(txn, []byte{prefixLink}, values, func(item *badger.Item) error {
+		n++
+		return visit(item)
+	})
+	if err == nil && n != m.links {
+		err = fmt.Errorf("%w: %d of %d links can be read", ErrDamaged, n, m.links)
+	}
+	return err
+}
+
 // standing reads a listing with its body.
 func standing(txn *badger.Txn, id risk.ListingID) (*risk.Standing, error) {
 	raw, err := get(txn, risk.ListingRecordKey(id))
@@ -54,6 +79,11 @@ func standing(txn *badger.Txn, id risk.ListingID) (*risk.Standing, error) {
 	if raw == nil {
 		return nil, fmt.Errorf("%w: listing %s is linked and has no record", ErrDamaged, id)
 	}
+	return standingOf(txn, id, raw)
+}
+
+// standingOf is standing where the record is at hand.
+func standingOf(txn *badger.Txn, id risk.ListingID, raw []byte) (*risk.Standing, error) {
 	l, err := risk.ReadListing(id, raw)
 	if err != nil {
 		return nil, fmt.Errorf("%w: listing %s: %w", ErrDamaged, id, err)
@@ -74,9 +104,9 @@ func standing(txn *badger.Txn, id risk.ListingID) (*risk.Standing, error) {
 
 // Tokens yields each token that has a listing, once, in the order of the keys.
 func (r *Reader) Tokens(version uint64, yield func(risk.Kind, risk.Token) error) error {
-	return r.gen.view(version, func(txn *badger.Txn) error {
+	return r.gen.scan(version, func(txn *badger.Txn) error {
 		var last Key
-		return walk(txn, []byte{prefixLink}, false, func(item *badger.Item) error {
+		return walkLinks(txn, false, func(item *badger.Item) error {
 			raw := item.Key()
 			k := Key{Kind: risk.Kind(raw[1]), Token: risk.Token(raw[2:18])}
 			if k == last {
@@ -91,10 +121,8 @@ func (r *Reader) Tokens(version uint64, yield func(risk.Kind, risk.Token) error)
 // Listings visits every linked listing of the newest state, in the order of
 // their tokens, which tells nothing.
 func (s *Store) Listings(ctx context.Context, visit func(*risk.Standing) error) error {
-	m, release := s.pin()
-	defer release()
-	return m.gen.view(m.version(), func(txn *badger.Txn) error {
-		return walk(txn, []byte{prefixLink}, true, func(item *badger.Item) error {
+	return s.scanNewest(func(_ *meta, txn *badger.Txn) error {
+		return walkLinks(txn, true, func(item *badger.Item) error {
 			raw, err := item.ValueCopy(nil)
 			if err != nil {
 				return err
@@ -156,17 +184,10 @@ func (s *Store) RuleSets() ([]*risk.RuleSet, error) {
 
 // collect reads a small table in the order of its keys.
 func collect[T any](s *Store, table byte, read func(key, value []byte) (T, error)) ([]T, error) {
-	small := s.now.Load().small
-	var keys []string
-	for key := range small {
-		if key[0] == table {
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys)
+	records := s.now.Load().small[table]
 	var list []T
-	for _, key := range keys {
-		one, err := read([]byte(key), small[key])
+	for _, key := range slices.Sorted(maps.Keys(records)) {
+		one, err := read([]byte(key), records[key])
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
@@ -177,17 +198,18 @@ func collect[T any](s *Store, table byte, read func(key, value []byte) (T, error
 
 // RuleSource gives a rule set and its text; nil if there is no such version.
 func (s *Store) RuleSource(version uint32) ([]byte, *risk.RuleSet, error) {
-	m := s.now.Load()
-	set, err := risk.LoadRuleSet(&reader{meta: m}, version)
+	var set *risk.RuleSet
+	var body risk.Body
+	err := s.newest(func(m *meta, txn *badger.Txn) (err error) {
+		if set, err = risk.LoadRuleSet(&reader{meta: m}, version); err == nil && set != nil {
+			body, err = readBody(txn, risk.ItemID{Leaf: set.Leaf})
+		}
+		return err
+	})
 	if err != nil || set == nil {
 		return nil, nil, err
 	}
-	var body risk.Body
-	err = m.gen.view(m.version(), func(txn *badger.Txn) error {
-		body, err = readBody(txn, risk.ItemID{Leaf: set.Leaf})
-		return err
-	})
-	if err == nil && body.Commit() != set.Commitment {
+	if body.Commit() != set.Commitment {
 		err = fmt.Errorf("%w: rule set %d is not what was published", ErrDamaged, version)
 	}
 	return body.Data, set, err
@@ -195,9 +217,8 @@ func (s *Store) RuleSource(version uint32) ([]byte, *risk.RuleSet, error) {
 
 // Leaf gives a leaf of the ledger; nil if this replica does not hold it.
 func (s *Store) Leaf(index uint64) ([]byte, error) {
-	m := s.now.Load()
 	var leaf []byte
-	err := m.gen.view(m.version(), func(txn *badger.Txn) (err error) {
+	err := s.newest(func(_ *meta, txn *badger.Txn) (err error) {
 		leaf, err = get(txn, numbered(prefixLeaf, index))
 		return err
 	})
@@ -206,8 +227,7 @@ func (s *Store) Leaf(index uint64) ([]byte, error) {
 
 // Hashes reads the tree's stored hashes, for proofs and tiles.
 func (s *Store) Hashes(indexes []uint64, into []ledger.Hash) error {
-	m := s.now.Load()
-	return m.gen.view(m.version(), func(txn *badger.Txn) error {
+	return s.newest(func(_ *meta, txn *badger.Txn) error {
 		for i, index := range indexes {
 			raw, err := get(txn, numbered(prefixHash, index))
 			if err != nil {
@@ -225,11 +245,9 @@ func (s *Store) Hashes(indexes []uint64, into []ledger.Hash) error {
 // Rescan makes the digest anew from every record on disk. It equals Digest, or
 // something has changed a record that was not the law.
 func (s *Store) Rescan() (risk.Hash, error) {
-	m, release := s.pin()
-	defer release()
 	var lanes Lanes
 	e := newElement()
-	err := m.gen.view(m.version(), func(txn *badger.Txn) error {
+	err := s.scanNewest(func(_ *meta, txn *badger.Txn) error {
 		for _, table := range tables {
 			err := walk(txn, []byte{table}, true, func(item *badger.Item) error {
 				return item.Value(func(value []byte) error {

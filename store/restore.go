@@ -93,7 +93,7 @@ func (s *Store) build(dir string, image io.Reader, index, term uint64) (m *meta,
 	if err != nil {
 		return nil, err
 	}
-	if at := head.meta.position; at.Index != index || at.Term != term {
+	if at := head.meta.position; at.Index == 0 || at.Index != index || at.Term != term {
 		return nil, badImage("it is at index %d of term %d, not %d of %d", at.Index, at.Term, index, term)
 	}
 	if !s.opts.Network.IsZero() && head.network != s.opts.Network && len(head.leaf) > 0 {
@@ -114,7 +114,7 @@ func (s *Store) build(dir string, image io.Reader, index, term uint64) (m *meta,
 	if m, err = loadMeta(gen); err != nil {
 		return nil, err
 	}
-	if err := verifyLinks(gen, m); err != nil {
+	if err := verify(m); err != nil {
 		return nil, err
 	}
 	if err := s.checkNetwork(m); err != nil {
@@ -123,15 +123,20 @@ func (s *Store) build(dir string, image io.Reader, index, term uint64) (m *meta,
 	return m, gen.db.Sync()
 }
 
-// load writes the parts and what follows from them: due times, the last leaf,
-// the hashes of the tree's edge, the position. The lanes are counted anew.
+// loader writes the parts of an image and what follows from them. Lanes and
+// numbers are counted anew.
+type loader struct {
+	batch   *badger.WriteBatch
+	element *element
+	lanes   Lanes
+	counts  [256]uint64 // parts by the first byte of their keys
+}
+
+// load writes the parts, due times, the last leaf, the hashes of the tree's edge
+// and the position.
 func load(gen *generation, r *imageReader, head *imageHead) error {
-	version := head.meta.version()
-	batch := gen.db.NewWriteBatchAt(version)
-	defer batch.Cancel()
-	var lanes Lanes
-	e := newElement()
-	listings := uint64(0)
+	l := loader{batch: gen.db.NewWriteBatchAt(head.meta.version()), element: newElement()}
+	defer l.batch.Cancel()
 	for {
 		key, value, err := r.next()
 		if err != nil {
@@ -140,37 +145,52 @@ func load(gen *generation, r *imageReader, head *imageHead) error {
 		if key == nil {
 			break
 		}
-		if key[0] == risk.TableListings {
-			listings++
-		}
-		if key[0] != prefixLink && key[0] != prefixBody {
-			lanes.add(e, key, value)
-			if err := loadDue(batch, key, value); err != nil {
-				return err
-			}
-		}
-		if err := batch.Set(key, value); err != nil {
+		if err := l.part(key, value); err != nil {
 			return err
 		}
 	}
-	if lanes != head.meta.lanes || listings != head.meta.listings {
-		return badImage("its records do not give the state that its last leaf commits to")
-	}
-	if err := loadEdge(batch, head); err != nil {
+	if err := l.check(head.meta); err != nil {
 		return err
 	}
-	return batch.Flush()
+	if err := loadEdge(l.batch, head); err != nil {
+		return err
+	}
+	return l.batch.Flush()
 }
 
-func loadDue(batch *badger.WriteBatch, key, value []byte) error {
-	due, err := risk.DueOf(key, value)
-	if err != nil {
-		return badImage("a record: %v", err)
+func (l *loader) part(key, value []byte) error {
+	l.counts[key[0]]++
+	if key[0] != prefixLink && key[0] != prefixBody {
+		l.lanes.add(l.element, key, value)
+		due, err := risk.DueOf(key, value)
+		if err != nil {
+			return badImage("a record: %v", err)
+		}
+		if due != 0 {
+			if err := l.batch.Set(dueKey(due, key), nil); err != nil {
+				return err
+			}
+		}
 	}
-	if due == 0 {
-		return nil
+	return l.batch.Set(key, value)
+}
+
+// check compares the parts with what the image says of them. That links and
+// bodies are the right ones is for verify.
+func (l *loader) check(m *meta) error {
+	smalls := uint64(0)
+	for _, table := range tables {
+		if isSmall(table) {
+			smalls += l.counts[table]
+		}
 	}
-	return batch.Set(dueKey(due, key), nil)
+	switch n := &l.counts; {
+	case l.lanes != m.lanes || n[risk.TableListings] != m.listings || smalls != m.smalls:
+		return badImage("its records do not give the state that its last leaf commits to")
+	case n[prefixBody] != m.listings+n[risk.TableRuleSets]:
+		return badImage("it has %d bodies for %d listings and %d rule sets", n[prefixBody], m.listings, n[risk.TableRuleSets])
+	}
+	return nil
 }
 
 // loadEdge keeps what this replica has of the ledger: its last leaf, and the
@@ -202,12 +222,24 @@ func loadEdge(batch *badger.WriteBatch, head *imageHead) error {
 	return batch.Set([]byte(keyMeta), encoded)
 }
 
-// verifyLinks reads the new state as checks will: each link leads to a listing
-// that it is about, each listing in the state to the body it committed to.
-func verifyLinks(gen *generation, m *meta) error {
-	txn := gen.db.NewTransactionAt(m.version(), false)
+// verify reads the new state as checks will. The digest holds neither links nor
+// bodies, and a link that is missing would let a listed subject pass.
+func verify(m *meta) error {
+	txn := m.gen.db.NewTransactionAt(m.version(), false)
 	defer txn.Discard()
-	err := walk(txn, []byte{prefixLink}, true, func(item *badger.Item) error {
+	net, err := risk.LoadNetwork(&reader{meta: m})
+	if err != nil {
+		return badImage("its network: %v", err)
+	}
+	// A reset of the network's time can let a newer listing go, and with it the
+	// link, before an older one of the same key.
+	strict := net == nil || net.Resets == 0
+	return errors.Join(verifyLinks(txn), verifyListings(txn, m, strict), verifyRuleSets(txn))
+}
+
+// verifyLinks: each link leads to a listing that it is about.
+func verifyLinks(txn *badger.Txn) error {
+	return walkLinks(txn, true, func(item *badger.Item) error {
 		key := risk.ParseListingKey(item.Key()[1:])
 		raw, err := item.ValueCopy(nil)
 		if err != nil || len(raw) != risk.ItemIDBytes {
@@ -222,27 +254,39 @@ func verifyLinks(gen *generation, m *meta) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return verifyBodies(txn)
 }
 
-func verifyBodies(txn *badger.Txn) error {
+// verifyListings: each listing has the body that it committed to, and its key a
+// link to it or to a newer one.
+func verifyListings(txn *badger.Txn, m *meta, strict bool) error {
+	n := uint64(0)
 	err := walk(txn, []byte{risk.TableListings}, true, func(item *badger.Item) error {
+		n++
 		raw, err := item.ValueCopy(nil)
 		if err != nil {
 			return err
 		}
-		l, err := risk.ReadListing(risk.ParseListingRecordKey(item.Key()), raw)
+		one, err := standingOf(txn, risk.ParseListingRecordKey(item.Key()), raw)
 		if err != nil {
-			return badImage("a listing: %v", err)
+			return badImage("%v", err)
+		}
+		l := &one.Listing
+		newest, found, err := findLink(txn, one.Key())
+		if err != nil {
+			return badImage("%v", err)
+		}
+		if older := newest.Leaf < l.ID.Leaf || newest.Leaf == l.ID.Leaf && newest.Item < l.ID.Item; strict && (!found || older) {
+			return badImage("no link leads to listing %s", l.ID)
 		}
 		return verifyBody(txn, l.Rev, l.Item.Commitment)
 	})
-	if err != nil {
-		return err
+	if err == nil && n != m.listings {
+		err = fmt.Errorf("%w: %d of %d listings can be read", ErrDamaged, n, m.listings)
 	}
+	return err
+}
+
+func verifyRuleSets(txn *badger.Txn) error {
 	return walk(txn, []byte{risk.TableRuleSets}, true, func(item *badger.Item) error {
 		raw, err := item.ValueCopy(nil)
 		if err != nil {

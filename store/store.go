@@ -6,9 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
@@ -41,15 +39,7 @@ type Store struct {
 
 	element *element // of the applying goroutine
 	soonest [2]int64 // a lower bound of the next due time; see dueTables
-
-	mu       sync.Mutex
-	versions []uint64 // of the cuts kept for readers, oldest first
-	pins     []uint64 // versions that an image is being made of
-	images   sync.Mutex
 }
-
-// keptVersions is how many cuts a reader may be behind.
-const keptVersions = 1024
 
 const currentFile = "CURRENT"
 
@@ -94,13 +84,37 @@ func Open(dir string, o Options) (*Store, error) {
 func (s *Store) current() (string, error) {
 	text, err := os.ReadFile(filepath.Join(s.dir, currentFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return "state-1", s.setCurrent("state-1")
+		return s.first()
+	}
+	if err != nil {
+		return "", err
 	}
 	name := strings.TrimSpace(string(text))
-	if err == nil && (!strings.HasPrefix(name, "state-") || filepath.Base(name) != name) {
-		err = fmt.Errorf("%s in %s names %q; put back the one of a backup", currentFile, s.dir, name)
+	if !strings.HasPrefix(name, "state-") || filepath.Base(name) != name {
+		return "", fmt.Errorf("%s in %s names %q; put back the one of a backup", currentFile, s.dir, name)
 	}
-	return name, err
+	if _, err := os.Stat(filepath.Join(s.dir, name)); err != nil {
+		return "", fmt.Errorf("%s in %s names %s, which is not there; put it back, or let this node join anew with an empty data directory", currentFile, s.dir, name)
+	}
+	return name, nil
+}
+
+// first begins a state where there is none. Without CURRENT we do not know which
+// of several is the state, and the others would be swept aside.
+func (s *Store) first() (string, error) {
+	const name = "state-1"
+	there, err := filepath.Glob(filepath.Join(s.dir, "state-*", "*"))
+	if err != nil {
+		return "", err
+	}
+	if len(there) > 0 {
+		return "", fmt.Errorf("%s holds a state and no file %s; put back the one of a backup", s.dir, currentFile)
+	}
+	if err := os.MkdirAll(filepath.Join(s.dir, name), 0o700); err != nil {
+		return "", err
+	}
+	// If we crash here, the next start finds an empty directory and goes on.
+	return name, s.setCurrent(name)
 }
 
 // setCurrent switches, so that a crash leaves the old name or the new one.
@@ -159,21 +173,34 @@ func loadMeta(gen *generation) (*meta, error) {
 		}
 	}
 	m.setHead()
-	m.gen, m.small = gen, map[string][]byte{}
+	m.gen = gen
+	return m, m.loadSmall(txn)
+}
+
+// loadSmall reads the small tables into memory.
+func (m *meta) loadSmall(txn *badger.Txn) error {
+	m.small = map[byte]map[string][]byte{}
+	n := uint64(0)
 	for _, table := range tables {
 		if !isSmall(table) {
 			continue
 		}
+		records := map[string][]byte{}
 		err := walk(txn, []byte{table}, true, func(item *badger.Item) error {
 			value, err := item.ValueCopy(nil)
-			m.small[string(item.KeyCopy(nil))] = value
+			records[string(item.KeyCopy(nil))] = value
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
+		n += uint64(len(records))
+		m.small[table] = records
 	}
-	return m, nil
+	if n != m.smalls {
+		return fmt.Errorf("%w: %d of %d records of institutions, keys, nodes and rules can be read; let this node join anew with an empty data directory", ErrDamaged, n, m.smalls)
+	}
+	return nil
 }
 
 func (s *Store) checkNetwork(m *meta) error {
@@ -189,41 +216,32 @@ func (s *Store) checkNetwork(m *meta) error {
 
 // become puts a state in the place of what was there.
 func (s *Store) become(m *meta) {
-	s.mu.Lock()
-	s.versions, s.pins = []uint64{m.version()}, nil
-	s.mu.Unlock()
-	m.gen.oldest.Store(m.version())
+	m.gen.versions.begin(m.version())
 	s.soonest = [2]int64{}
 	s.now.Store(m)
 }
 
-// keep notes a new version and lets the oldest go.
-func (s *Store) keep(m *meta) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.versions = append(s.versions, m.version())
-	if len(s.versions) <= keptVersions {
-		return
-	}
-	s.versions = slices.Delete(s.versions, 0, len(s.versions)-keptVersions)
-	oldest := s.versions[0]
-	for _, pin := range s.pins {
-		oldest = min(oldest, pin)
-	}
-	m.gen.forget(oldest)
+// newest answers a question at the newest version, and asks again if an image
+// has taken the place of the state meanwhile.
+func (s *Store) newest(answer func(m *meta, txn *badger.Txn) error) error {
+	return s.onNewest(func(m *meta) error {
+		return m.gen.view(m.version(), func(txn *badger.Txn) error { return answer(m, txn) })
+	})
 }
 
-// pin keeps the newest version until the release.
-func (s *Store) pin() (m *meta, release func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m = s.now.Load()
-	s.pins = append(s.pins, m.version())
-	return m, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if i := slices.Index(s.pins, m.version()); i >= 0 {
-			s.pins = slices.Delete(s.pins, i, i+1)
+// scanNewest is newest for a question that takes long. Once it has begun its
+// version stays, so it is never asked twice.
+func (s *Store) scanNewest(answer func(m *meta, txn *badger.Txn) error) error {
+	return s.onNewest(func(m *meta) error {
+		return m.gen.scan(m.version(), func(txn *badger.Txn) error { return answer(m, txn) })
+	})
+}
+
+func (s *Store) onNewest(ask func(m *meta) error) error {
+	for {
+		m := s.now.Load()
+		if err := ask(m); !errors.Is(err, ErrVersionGone) || s.now.Load() == m {
+			return err
 		}
 	}
 }
@@ -243,13 +261,7 @@ func (s *Store) fail(err error) error {
 
 // Sync returns when everything applied before is on disk.
 func (s *Store) Sync() error {
-	gen := s.now.Load().gen
-	gen.use.RLock()
-	defer gen.use.RUnlock()
-	if gen.closed {
-		return ErrVersionGone
-	}
-	return gen.db.Sync()
+	return s.onNewest(func(m *meta) error { return m.gen.sync() })
 }
 
 // Close closes the state; nothing may be applied after.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -23,7 +24,7 @@ var errReadOnly = errors.New("this is a question; it changes nothing")
 
 func (r *reader) Record(key []byte) ([]byte, error) {
 	if isSmall(key[0]) {
-		return r.meta.small[string(key)], nil
+		return r.meta.small[key[0]][string(key)], nil
 	}
 	return get(r.txn, key)
 }
@@ -72,6 +73,10 @@ type cut struct {
 	soonest [2]int64
 	added   [2][]dueEntry // put in this cut
 	removed map[string]bool
+
+	asked    risk.ListingKey // by the last Find
+	answered bool            // it had a link
+	led      map[string]bool // records that an index has led to; they must be there
 }
 
 type dueEntry struct {
@@ -91,7 +96,7 @@ func dueSlot(table byte) int {
 func (s *Store) begin() *cut {
 	m := s.now.Load()
 	return &cut{store: s, meta: m.copyFor(), txn: m.gen.db.NewTransactionAt(m.version(), true),
-		changed: map[byte]bool{}, soonest: s.soonest, removed: map[string]bool{}}
+		changed: map[byte]bool{}, soonest: s.soonest, removed: map[string]bool{}, led: map[string]bool{}}
 }
 
 // entryOverhead is what badger counts for an entry beside key and value.
@@ -109,12 +114,17 @@ func (c *cut) delete(key []byte) error {
 	return c.txn.Delete(key)
 }
 
-// Record gives a record's value, nil if there is none.
+// Record gives a record's value, nil if there is none. Badger says of a damaged
+// block that there is none; where we know better, we stop.
 func (c *cut) Record(key []byte) ([]byte, error) {
 	if isSmall(key[0]) {
-		return c.meta.small[string(key)], nil
+		return c.meta.small[key[0]][string(key)], nil
 	}
-	return get(c.txn, key)
+	value, err := get(c.txn, key)
+	if err == nil && value == nil && c.led[string(key)] {
+		err = fmt.Errorf("%w: an index leads to record %x, which is missing", ErrDamaged, key)
+	}
+	return value, err
 }
 
 // Put moves a record, its share of the digest and its due time.
@@ -128,33 +138,46 @@ func (c *cut) Put(ch risk.Change) error {
 	if ch.New != nil {
 		c.meta.lanes.add(c.store.element, ch.Key, ch.New)
 	}
-	c.count(&ch)
+	if isSmall(ch.Key[0]) {
+		c.putSmall(&ch)
+	}
+	if ch.Key[0] == risk.TableListings {
+		recount(&c.meta.listings, &ch)
+	}
 	if err := c.reschedule(&ch); err != nil {
 		return err
 	}
-	if table := ch.Key[0]; isSmall(table) {
-		c.changed[table] = true
-		if ch.New == nil {
-			delete(c.meta.small, string(ch.Key))
-		} else {
-			c.meta.small[string(ch.Key)] = ch.New
-		}
-	}
 	if ch.New == nil {
+		delete(c.led, string(ch.Key))
 		return c.delete(ch.Key)
 	}
 	return c.set(ch.Key, ch.New)
 }
 
-func (c *cut) count(ch *risk.Change) {
-	if ch.Key[0] != risk.TableListings {
-		return
-	}
-	if ch.Old == nil {
-		c.meta.listings++
+func (c *cut) putSmall(ch *risk.Change) {
+	table := ch.Key[0]
+	records := c.meta.small[table]
+	if !c.changed[table] { // it is still the published one's
+		c.changed[table] = true
+		if records = maps.Clone(records); records == nil {
+			records = map[string][]byte{}
+		}
+		c.meta.small[table] = records
 	}
 	if ch.New == nil {
-		c.meta.listings--
+		delete(records, string(ch.Key))
+	} else {
+		records[string(ch.Key)] = ch.New
+	}
+	recount(&c.meta.smalls, ch)
+}
+
+func recount(n *uint64, ch *risk.Change) {
+	if ch.Old == nil {
+		*n++
+	}
+	if ch.New == nil {
+		*n--
 	}
 }
 
@@ -188,10 +211,7 @@ func (c *cut) Due(table byte, now int64, limit int) ([][]byte, error) {
 	if now < c.soonest[slot] {
 		return nil, nil
 	}
-	found, err := c.committedDue(table, now, limit+1)
-	if err != nil {
-		return nil, err
-	}
+	found := c.committedDue(table, now, limit+1)
 	for _, e := range c.added[slot] {
 		if !c.removed[string(dueKey(e.due, e.key))] {
 			found = append(found, e)
@@ -207,40 +227,56 @@ func (c *cut) Due(table byte, now int64, limit int) ([][]byte, error) {
 			break
 		}
 		keys = append(keys, e.key)
+		c.led[string(e.key)] = true
 	}
 	return keys, nil
 }
 
 // committedDue reads the index as it was before this cut, up to and with the
-// first entry that is not due yet.
-func (c *cut) committedDue(table byte, now int64, limit int) ([]dueEntry, error) {
+// first entry that is not due yet. It begins at the lower bound: below lies what
+// was deleted, thousands of keys that badger would go through one by one.
+func (c *cut) committedDue(table byte, now int64, limit int) []dueEntry {
 	txn := c.meta.gen.db.NewTransactionAt(c.store.now.Load().version(), false)
 	defer txn.Discard()
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{prefixDue, table}})
+	defer it.Close()
 	var found []dueEntry
-	errEnough := errors.New("enough")
-	err := walk(txn, []byte{prefixDue, table}, false, func(item *badger.Item) error {
-		key := item.KeyCopy(nil)
+	for it.Seek(dueKey(c.soonest[dueSlot(table)], []byte{table})); it.Valid(); it.Next() {
+		key := it.Item().KeyCopy(nil)
 		if c.removed[string(key)] {
-			return nil
+			continue
 		}
 		e := dueEntry{due: int64(binary.BigEndian.Uint64(key[2:])), key: key[10:]}
 		found = append(found, e)
 		if e.due > now || len(found) == limit {
-			return errEnough
+			break
 		}
-		return nil
-	})
-	if errors.Is(err, errEnough) {
-		err = nil
 	}
-	return found, err
+	return found
 }
 
 // Find gives the newest listing of a key.
-func (c *cut) Find(k risk.ListingKey) (risk.ListingID, bool, error) { return findLink(c.txn, k) }
+func (c *cut) Find(k risk.ListingKey) (risk.ListingID, bool, error) {
+	id, found, err := findLink(c.txn, k)
+	c.asked, c.answered = k, found
+	if found {
+		c.led[string(risk.ListingRecordKey(id))] = true
+	}
+	return id, found, err
+}
 
-// Link makes a listing the newest of its key.
+// Link makes a listing the newest of its key. The law has asked for it just
+// before; then we know already whether the link is one more.
 func (c *cut) Link(k risk.ListingKey, id risk.ListingID) error {
+	if c.asked != k {
+		if _, _, err := c.Find(k); err != nil {
+			return err
+		}
+	}
+	if !c.answered {
+		c.meta.links++
+	}
+	c.answered = true
 	c.linked = append(c.linked, Key{k.Kind, k.Token})
 	return c.set(linkKey(k), id.AppendTo(nil))
 }
@@ -252,11 +288,20 @@ func (c *cut) Unlink(k risk.ListingKey, id risk.ListingID) error {
 		return err
 	}
 	c.lost = append(c.lost, Key{k.Kind, k.Token})
+	c.meta.links--
+	c.asked = risk.ListingKey{} // what Find said of it holds no more
 	return c.delete(linkKey(k))
 }
 
-// Body gives an item's body; it is erased if there is none any more.
-func (c *cut) Body(id risk.ItemID) (risk.Body, error) { return readBody(c.txn, id) }
+// Body gives an item's body. The law asks for those of records that it has read,
+// and nothing erases those yet: one that is missing is damage.
+func (c *cut) Body(id risk.ItemID) (risk.Body, error) {
+	body, err := readBody(c.txn, id)
+	if err == nil && body.Erased() {
+		err = fmt.Errorf("%w: body %s is missing", ErrDamaged, id)
+	}
+	return body, err
+}
 
 // KeepBody stores a body beside the ledger.
 func (c *cut) KeepBody(id risk.ItemID, b risk.Body) error {
