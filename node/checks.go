@@ -143,7 +143,7 @@ func (s *checkService) ask(scratch *checkScratch, req *apiv1.CheckRequest, who I
 	if err != nil {
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
-	q.Payment, q.MaxAge = payment, time.Duration(req.MaxAgeMs)*time.Millisecond
+	q.Payment, q.MaxAge = payment, millis(req.MaxAgeMs)
 	q.Subjects, scratch.asked = q.Subjects[:0], scratch.asked[:0]
 	if len(req.Subjects) > risk.MaxSubjects {
 		return status.Errorf(codes.InvalidArgument, "subjects: %d given; at most %d are allowed", len(req.Subjects), risk.MaxSubjects)

@@ -116,7 +116,25 @@ func (n *Node) propose(ctx context.Context, signed *risk.Signed) (*apiv1.Receipt
 	if !ok || applied.Err != nil {
 		return nil, status.Errorf(codes.Internal, "apply: %v", applied.Err)
 	}
-	return receiptOf(&applied), nil
+	receipt := receiptOf(&applied)
+	if receipt.Repeated {
+		receipt.AtMs = n.stampOf(receipt.Leaf, receipt.AtMs)
+	}
+	return receipt, nil
+}
+
+// stampOf gives the time of a leaf; the given one if this node does not hold the
+// leaf, because an image brought it up to date.
+func (n *Node) stampOf(index uint64, otherwise int64) int64 {
+	data, err := n.store.Leaf(index)
+	if err != nil {
+		return otherwise
+	}
+	leaf, err := risk.DecodeLeaf(data)
+	if err != nil {
+		return otherwise
+	}
+	return leaf.At
 }
 
 func receiptOf(a *store.Applied) *apiv1.Receipt {
@@ -155,7 +173,7 @@ func (n *Node) forward(ctx context.Context, req *apiv1.SubmitRequest) (*apiv1.Re
 func (n *Node) show(ctx context.Context, req *apiv1.SubmitRequest, r *apiv1.Receipt) error {
 	wait := n.cfg.Limits.SubmitWait
 	if req.WaitMs > 0 {
-		wait = min(wait, time.Duration(req.WaitMs)*time.Millisecond)
+		wait = min(wait, millis(req.WaitMs))
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()

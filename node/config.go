@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -156,10 +157,20 @@ func LoadConfig(path string) (Config, error) {
 		}
 	}
 	if err := k.Unmarshal("", &cfg); err != nil {
-		return cfg, fmt.Errorf("config %s: %w", path, err)
+		return cfg, fmt.Errorf("config %s: %s; write numbers in digits and durations with their unit, such as 30s", path, oneLine(err))
 	}
 	cfg.resolve(filepath.Dir(path))
 	return cfg, cfg.check()
+}
+
+// oneLine gives what a decoder says over several lines, the last of which name
+// the keys.
+func oneLine(err error) string {
+	_, list, found := strings.Cut(err.Error(), "\n\n")
+	if !found {
+		list = err.Error()
+	}
+	return strings.Join(strings.Split(strings.TrimSpace(list), "\n"), ", ")
 }
 
 // YAML gives the text of a configuration file; what is at its default is left out.
@@ -232,13 +243,38 @@ func (c *Config) check() error {
 			return fmt.Errorf("config: listen.%s: %q is not host:port", key, address)
 		}
 	}
+	if err := new(slog.Level).UnmarshalText([]byte(c.Log.Level)); err != nil {
+		return fmt.Errorf("config: log.level: %q; use debug, info, warn or error", c.Log.Level)
+	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		return fmt.Errorf("config: log.format: %q; use text or json", c.Log.Format)
+	}
+	if err := c.Limits.check(); err != nil {
+		return err
 	}
 	for key, path := range map[string]string{"token_keys": c.TokenKeys, "tls.ca": c.TLS.CA, "tls.certificate": c.TLS.Certificate, "tls.key": c.TLS.Key} {
 		if path == "" {
 			return fmt.Errorf("config: %s: is empty; name the file", key)
 		}
 	}
-	return os.MkdirAll(c.Data, 0o700)
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return fmt.Errorf("config: data: %w; name a directory that this user may write", err)
+	}
+	return nil
+}
+
+func (l *LimitsConfig) check() error {
+	for key, limit := range map[string]int64{"streams": int64(l.Streams), "connections": int64(l.Connections),
+		"submit_wait": int64(l.SubmitWait), "size_wait": int64(l.SizeWait)} {
+		if limit <= 0 {
+			return fmt.Errorf("config: limits.%s: is not more than 0, so nobody would be answered; leave it out for the default", key)
+		}
+	}
+	if l.Streams > 1<<20 { // a negative number arrives as a very large one
+		return fmt.Errorf("config: limits.streams: is not a number from 1 to %d; leave it out for the default", 1<<20)
+	}
+	if l.Message < risk.MaxEntryBytes+1<<10 {
+		return fmt.Errorf("config: limits.message: %d bytes do not hold the largest command; use %d or more", l.Message, 2*risk.MaxEntryBytes)
+	}
+	return nil
 }

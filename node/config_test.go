@@ -61,6 +61,13 @@ func TestBadConfigIsRefusedByTheKey(t *testing.T) {
 		"silent allow":      {add: "stale: {advice: allow}\n", want: "stale.advice"},
 		"too short":         {add: "stale: {max_age: 1ms}\n", want: "stale.max_age"},
 		"bad log format":    {add: "log: {format: xml}\n", want: "log.format"},
+		"bad log level":     {add: "log: {level: loud}\n", want: "log.level"},
+		"no unit":           {add: "stale: {max_age: soon}\n", want: "'stale.max_age' time: invalid duration"},
+		"not a number":      {add: "limits: {streams: x, message: y}\n", want: "'limits.streams'"},
+		"negative streams":  {add: "limits: {streams: -1}\n", want: "limits.streams"},
+		"no connection":     {add: "limits: {connections: 0}\n", want: "limits.connections"},
+		"no wait":           {add: "limits: {size_wait: -1s}\n", want: "limits.size_wait"},
+		"short message":     {add: "limits: {message: 1000}\n", want: "limits.message"},
 		"unknown variable":  {env: "RISKNET_NODE_NONSENSE", want: "RISKNET_NODE_NONSENSE"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -68,7 +75,7 @@ func TestBadConfigIsRefusedByTheKey(t *testing.T) {
 				t.Setenv(c.env, "1")
 			}
 			_, err := LoadConfig(writeConfig(t, soundConfig+c.add))
-			if err == nil || !strings.Contains(err.Error(), c.want) {
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error is %v; it should name %q", err, c.want)
 			}
 		})

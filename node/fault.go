@@ -20,7 +20,7 @@ func (n *Node) serveFaults(ctx context.Context) error {
 	_ = os.Remove(n.cfg.FaultControl)
 	listener, err := net.Listen("unix", n.cfg.FaultControl)
 	if err != nil {
-		return fmt.Errorf("fault_control: %w", err)
+		return fmt.Errorf("fault_control: %w; the path of a socket has at most 107 bytes, in a directory that this user may write", err)
 	}
 	defer context.AfterFunc(ctx, func() { listener.Close() })()
 	n.log.Warn("fault control is open: this is a test network", "socket", n.cfg.FaultControl)

@@ -128,7 +128,7 @@ func (n *Node) listen() error {
 	} {
 		listener, err := net.Listen("tcp", l.address)
 		if err != nil {
-			return fmt.Errorf("listen.%s: %w", l.name, err)
+			return fmt.Errorf("listen.%s: %w; name an address of this machine that nobody listens on", l.name, err)
 		}
 		*l.into = newLimitListener(listener, n.cfg.Limits.Connections)
 	}

@@ -143,10 +143,16 @@ func (s *overrideService) checkOverride(m *apiv1.Override) error {
 }
 
 func checkOverrideTokens(m *apiv1.Override) error {
+	if err := knownFieldsOnly(m); err != nil {
+		return err
+	}
 	if len(m.Tokens) == 0 || len(m.Tokens) > risk.MaxLiveEpochs {
 		return fmt.Errorf("tokens: %d given; one for each live epoch", len(m.Tokens))
 	}
 	for _, t := range m.Tokens {
+		if err := knownFieldsOnly(t); err != nil {
+			return err
+		}
 		if len(t.Token) != len(risk.Token{}) {
 			return errors.New("tokens: a token has 16 bytes")
 		}
@@ -182,11 +188,15 @@ func (s *overrideService) ListOverrides(ctx context.Context, _ *apiv1.OverridesR
 	return s.list(), nil
 }
 
+// list gives what still holds; what has ended is taken off with the next change.
 func (s *overrideService) list() *apiv1.OverridesResponse {
 	s.node.overridesMu.Lock()
 	defer s.node.overridesMu.Unlock()
-	m := &apiv1.OverridesResponse{}
+	m, now := &apiv1.OverridesResponse{}, s.node.now().UnixMilli()
 	for _, o := range s.node.overrides {
+		if o.Expires <= now {
+			continue
+		}
 		id, _ := risk.ParseID(o.Token)
 		m.Overrides = append(m.Overrides, &apiv1.Override{Kind: o.Kind, Advice: o.Advice, ExpiresAtMs: o.Expires,
 			Comment: o.Comment, Tokens: []*apiv1.AskedListing{{Epoch: o.Epoch, Token: id[:]}}})

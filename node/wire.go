@@ -2,6 +2,8 @@ package node
 
 import (
 	"fmt"
+	"math"
+	"time"
 
 	apiv1 "github.com/risknet/risknet/api/v1"
 	"github.com/risknet/risknet/risk"
@@ -96,6 +98,13 @@ func askedOf(dst []risk.Asked, kind risk.Kind, tokens []*apiv1.AskedToken) ([]ri
 		dst = append(dst, asked)
 	}
 	return dst, nil
+}
+
+// millis gives a duration; one too long for its type becomes the longest, and
+// never one of the other sign.
+func millis(ms int64) time.Duration {
+	const limit = int64(math.MaxInt64 / time.Millisecond)
+	return time.Duration(min(max(ms, -limit), limit)) * time.Millisecond
 }
 
 func scopeOf(s *apiv1.Scope) risk.Scope {
