@@ -130,7 +130,7 @@ func LoadConfig(path string) (Config, error) {
 	cfg := DefaultConfig()
 	k := koanf.New(".")
 	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
-		return cfg, fmt.Errorf("config %s: %w", path, err)
+		return cfg, fmt.Errorf("config: %s: %w; name a YAML file that can be read", path, err)
 	}
 	known := configKeys()
 	byEnv := map[string]string{}
@@ -149,7 +149,7 @@ func LoadConfig(path string) (Config, error) {
 		return cfg, fmt.Errorf("environment: %w", err)
 	}
 	for _, name := range unknownEnv {
-		return cfg, fmt.Errorf("environment: %s is not a setting; see the keys of node.Config", name)
+		return cfg, fmt.Errorf("environment: %s is not a setting; write a key of the configuration file in capitals behind %s, with _ for each dot", name, envPrefix)
 	}
 	for _, key := range k.Keys() {
 		if !slices.Contains(known, key) {

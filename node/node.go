@@ -78,6 +78,9 @@ func (n *Node) open() (err error) {
 	if n.creds.Identity.Role != RoleNode {
 		return fmt.Errorf("tls.certificate: is of role %q; a node needs one of role node", n.creds.Identity.Role)
 	}
+	if n.creds.Identity.Name != n.cfg.Name {
+		return fmt.Errorf("tls.certificate: is of node %q, and this one is %q; name its own certificate", n.creds.Identity.Name, n.cfg.Name)
+	}
 	n.peers = newPeers(n.creds, &n.gate)
 	if n.secrets, err = LoadTokenKeys(n.cfg.TokenKeys); err != nil {
 		return err

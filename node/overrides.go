@@ -51,7 +51,10 @@ func (n *Node) loadOverrides() error {
 	if err := json.Unmarshal(text, &n.overrides); err != nil {
 		return fmt.Errorf("overrides: %s: %w; mend or remove the file", n.overridesFile(), err)
 	}
-	return n.publishOverrides()
+	if err := n.publishOverrides(); err != nil {
+		return fmt.Errorf("overrides: %s: %w; mend or remove the file", n.overridesFile(), err)
+	}
+	return nil
 }
 
 // publishOverrides hands the exceptions to the checker.

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -142,19 +143,30 @@ const (
 	auditorName = "auditor"
 )
 
-// freeAddresses asks the kernel for ports that nobody listens on. All are held
-// until the last is known, so that none is given twice.
+// Ports are taken from below those that the kernel gives to outgoing
+// connections (32768 and up on Linux), so that no connection of a neighbour sits
+// on one between the plan and the start.
+const (
+	firstPort = 15_000
+	lastPort  = 32_000
+)
+
+// freeAddresses finds ports that nobody listens on. All are held until the last
+// is known, so that none is given twice.
 func freeAddresses(n int) ([]string, error) {
 	var addresses []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 100 * n {
+		if len(addresses) == n {
+			return addresses, nil
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstPort+mathrand.IntN(lastPort-firstPort)))
 		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
+			continue // somebody has it
 		}
 		defer l.Close()
 		addresses = append(addresses, l.Addr().String())
 	}
-	return addresses, nil
+	return nil, fmt.Errorf("find %d free ports from %d to %d on 127.0.0.1: too many are taken; end what holds them", n, firstPort, lastPort)
 }
 
 // party is an institution of the plan and its secrets.
