@@ -24,6 +24,7 @@ import (
 type Client struct {
 	profile *Profile
 	tls     *tls.Config
+	reach   Reach
 	pinned  bool // the caller named an endpoint; questions stay there
 
 	mu      sync.Mutex
@@ -35,12 +36,18 @@ type Client struct {
 
 // Dial prepares connections; none is made before the first call. Endpoint is
 // empty for the profile's own node.
-func Dial(p *Profile, endpoint string) (*Client, error) {
+func Dial(p *Profile, endpoint string) (*Client, error) { return DialVia(nil, p, endpoint) }
+
+// Reach opens a connection to an address; nil is the machine's own network.
+type Reach func(ctx context.Context, address string) (net.Conn, error)
+
+// DialVia is Dial over another network than the machine's.
+func DialVia(reach Reach, p *Profile, endpoint string) (*Client, error) {
 	config, err := p.TLS()
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{profile: p, tls: config, conns: map[string]*grpc.ClientConn{}}
+	c := &Client{profile: p, tls: config, reach: reach, conns: map[string]*grpc.ClientConn{}}
 	c.pinned = endpoint != "" && endpoint != p.Endpoint
 	if !c.pinned {
 		endpoint = p.Endpoint
@@ -78,7 +85,7 @@ func (c *Client) Conn(address string) (*grpc.ClientConn, error) {
 	if conn := c.conns[address]; conn != nil {
 		return conn, nil
 	}
-	conn, err := DialNode(address, c.tls)
+	conn, err := dialNode(address, c.tls, c.reach)
 	if err == nil {
 		c.conns[address] = conn
 	}

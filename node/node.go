@@ -26,6 +26,7 @@ type Node struct {
 	id      risk.ID
 	network risk.Hash
 	log     *slog.Logger
+	env     Environment
 	now     func() time.Time
 	creds   *Credentials
 	gate    consensus.Gate
@@ -55,8 +56,9 @@ type Node struct {
 
 // New opens a node: configuration, certificates, state, log and listeners. If it
 // fails, nothing stays open.
-func New(cfg Config, log *slog.Logger) (*Node, error) {
-	n := &Node{cfg: cfg, log: log, now: time.Now, health: newHealth(),
+func New(cfg Config, env Environment, log *slog.Logger) (*Node, error) {
+	env = env.withDefaults()
+	n := &Node{cfg: cfg, env: env, log: log, now: env.Now, health: newHealth(),
 		nodesChanged: make(chan struct{}, 1), fatal: make(chan error, 1)}
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.close())
@@ -81,7 +83,7 @@ func (n *Node) open() (err error) {
 	if n.creds.Identity.Name != n.cfg.Name {
 		return fmt.Errorf("tls.certificate: is of node %q, and this one is %q; name its own certificate", n.creds.Identity.Name, n.cfg.Name)
 	}
-	n.peers = newPeers(n.creds, &n.gate)
+	n.peers = newPeers(n.creds, n.gate.Dialer(n.env.Dial))
 	if n.secrets, err = LoadTokenKeys(n.cfg.TokenKeys); err != nil {
 		return err
 	}
@@ -129,7 +131,7 @@ func (n *Node) listen() error {
 		{"api", n.cfg.Listen.API, &n.listeners.api},
 		{"http", n.cfg.Listen.HTTP, &n.listeners.http},
 	} {
-		listener, err := net.Listen("tcp", l.address)
+		listener, err := n.env.Listen(l.address)
 		if err != nil {
 			return fmt.Errorf("listen.%s: %w; name an address of this machine that nobody listens on", l.name, err)
 		}

@@ -16,16 +16,12 @@ import (
 
 // startOrder runs raft over mutual TLS: only certificates of role node connect.
 func (n *Node) startOrder() error {
-	client := n.creds.ClientTLS()
 	cfg := consensus.Config{
 		ID:        n.id.String(),
 		Advertise: n.cfg.Listen.Raft,
 		Dir:       filepath.Join(n.cfg.Data, "raft"),
 		Listener:  tls.NewListener(n.listeners.raft, n.creds.ServerTLS(RoleNode)),
-		Dial: func(ctx context.Context, address string) (net.Conn, error) {
-			d := tls.Dialer{Config: client}
-			return d.DialContext(ctx, "tcp", address)
-		},
+		Dial:      n.dialRaft,
 		Gate:              &n.gate,
 		Now:               n.now,
 		Logger:            n.log,
@@ -52,6 +48,26 @@ func (n *Node) startOrder() error {
 		}
 	}
 	return nil
+}
+
+// dialRaft connects to another node's raft listener, whose certificate must name
+// the host that was dialled.
+func (n *Node) dialRaft(ctx context.Context, address string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := n.env.Dial(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	config := n.creds.ClientTLS()
+	config.ServerName = host
+	secure := tls.Client(conn, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return secure, nil
 }
 
 // maxStampAhead is how far ahead of its own clock a voter lets a leader stamp.

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"net"
 	"sync"
 	"time"
 
@@ -21,14 +20,14 @@ import (
 // peers keeps one connection to each other node that was asked for.
 type peers struct {
 	creds *Credentials
-	gate  *consensus.Gate
+	reach consensus.Dialer
 
 	mu    sync.Mutex
 	conns map[string]*grpc.ClientConn // by API address
 }
 
-func newPeers(creds *Credentials, gate *consensus.Gate) *peers {
-	return &peers{creds: creds, gate: gate, conns: map[string]*grpc.ClientConn{}}
+func newPeers(creds *Credentials, reach consensus.Dialer) *peers {
+	return &peers{creds: creds, reach: reach, conns: map[string]*grpc.ClientConn{}}
 }
 
 func (p *peers) dial(address string) (*grpc.ClientConn, error) {
@@ -38,7 +37,7 @@ func (p *peers) dial(address string) (*grpc.ClientConn, error) {
 		return conn, nil
 	}
 	conn, err := grpc.NewClient("passthrough:///"+address,
-		grpc.WithContextDialer(p.gate.Dialer(dialTCP)),
+		grpc.WithContextDialer(p.reach),
 		grpc.WithTransportCredentials(credentials.NewTLS(p.creds.ClientTLS())),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(newWireCodec()), grpc.MaxCallRecvMsgSize(16<<20)),
 		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: 2 * time.Second,
@@ -49,11 +48,6 @@ func (p *peers) dial(address string) (*grpc.ClientConn, error) {
 	}
 	p.conns[address] = conn
 	return conn, nil
-}
-
-func dialTCP(ctx context.Context, address string) (net.Conn, error) {
-	var d net.Dialer
-	return d.DialContext(ctx, "tcp", address)
 }
 
 func (p *peers) closeAll() {

@@ -140,7 +140,7 @@ func (d *Demo) member(i int) string { return institutionOf(min(i, max(1, d.Nodes
 // awaitSize waits until every running node shows a size.
 func (d *Demo) awaitSize(ctx context.Context, size uint64) error {
 	for name, r := range d.net.running {
-		if err := r.node.AwaitSize(ctx, size); err != nil {
+		if err := r.life.Load().AwaitSize(ctx, size); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
@@ -276,7 +276,7 @@ func (d *Demo) equalRoots(ctx context.Context) error {
 	d.say("all nodes have the same ledger and the same state")
 	size, roots := uint64(0), map[string]bool{}
 	for _, r := range d.net.running {
-		size = max(size, r.node.Head().Size)
+		size = max(size, r.life.Load().Head().Size)
 	}
 	if err := d.awaitSize(ctx, size); err != nil {
 		return err

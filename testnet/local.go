@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/risknet/risknet/client"
@@ -20,9 +21,9 @@ type Local struct {
 	running map[string]*running
 }
 
-// running is one node that runs.
+// running is one node that runs. It may live several lives; see node.Serve.
 type running struct {
-	node *node.Node
+	life atomic.Pointer[node.Node]
 	stop context.CancelFunc
 	done chan error
 }
@@ -88,15 +89,26 @@ func (l *Local) Start(name string) error {
 	if err != nil {
 		return err
 	}
-	n, err := node.New(cfg, l.Log.With("node", name))
-	if err != nil {
+	ctx, stop := context.WithCancel(context.Background())
+	r := &running{stop: stop, done: make(chan error, 1)}
+	opened := make(chan struct{}, 1)
+	go func() {
+		r.done <- node.Serve(ctx, cfg, node.Environment{}, l.Log.With("node", name), func(n *node.Node) {
+			r.life.Store(n)
+			select {
+			case opened <- struct{}{}:
+			default: // it was another life before
+			}
+		})
+	}()
+	select {
+	case <-opened:
+		l.running[name] = r
+		return nil
+	case err := <-r.done:
+		stop()
 		return fmt.Errorf("start %s: %w", name, err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	r := &running{node: n, stop: stop, done: make(chan error, 1)}
-	go func() { r.done <- n.Run(ctx) }()
-	l.running[name] = r
-	return nil
 }
 
 func (l *Local) planned(name string) (*PlannedNode, error) {
@@ -115,7 +127,7 @@ func (l *Local) AwaitReady(ctx context.Context, name string) error {
 		return fmt.Errorf("%s is not running", name)
 	}
 	for {
-		err := r.node.Ready()
+		err := r.life.Load().Ready()
 		if err == nil {
 			return nil
 		}
@@ -133,7 +145,7 @@ func (l *Local) AwaitReady(ctx context.Context, name string) error {
 // Node gives a running node; nil if it does not run.
 func (l *Local) Node(name string) *node.Node {
 	if r, ok := l.running[name]; ok {
-		return r.node
+		return r.life.Load()
 	}
 	return nil
 }
@@ -141,7 +153,7 @@ func (l *Local) Node(name string) *node.Node {
 // Leader names the node that leads; empty if none does.
 func (l *Local) Leader() string {
 	for _, n := range l.Plan.Nodes {
-		if r, ok := l.running[n.Name]; ok && r.node.Leads() {
+		if r, ok := l.running[n.Name]; ok && r.life.Load().Leads() {
 			return n.Name
 		}
 	}
@@ -155,7 +167,7 @@ func (l *Local) Kill(name string) error {
 		return fmt.Errorf("%s is not running", name)
 	}
 	delete(l.running, name)
-	r.node.Abandon()
+	r.life.Load().Abandon()
 	r.stop()
 	<-r.done
 	return nil

@@ -45,11 +45,7 @@ func runNode(ctx context.Context, cfg node.Config) error {
 	if err != nil {
 		return err
 	}
-	n, err := node.New(cfg, log)
-	if err != nil {
-		return err
-	}
-	return n.Run(ctx)
+	return node.Serve(ctx, cfg, node.Environment{}, log, nil)
 }
 
 // newLogger writes to standard error: for people in colour on a terminal, or as

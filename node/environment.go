@@ -1,0 +1,33 @@
+package node
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/risknet/risknet/consensus"
+)
+
+// Environment is the world around a node: its clock and its network. The zero
+// Environment is the real one; a test network has its own.
+type Environment struct {
+	Now    func() time.Time
+	Listen func(address string) (net.Listener, error)
+	Dial   consensus.Dialer
+}
+
+func (e Environment) withDefaults() Environment {
+	if e.Now == nil {
+		e.Now = time.Now
+	}
+	if e.Listen == nil {
+		e.Listen = func(address string) (net.Listener, error) { return net.Listen("tcp", address) }
+	}
+	if e.Dial == nil {
+		e.Dial = func(ctx context.Context, address string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", address)
+		}
+	}
+	return e
+}
