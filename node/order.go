@@ -17,11 +17,11 @@ import (
 // startOrder runs raft over mutual TLS: only certificates of role node connect.
 func (n *Node) startOrder() error {
 	cfg := consensus.Config{
-		ID:        n.id.String(),
-		Advertise: n.cfg.Listen.Raft,
-		Dir:       filepath.Join(n.cfg.Data, "raft"),
-		Listener:  tls.NewListener(n.listeners.raft, n.creds.ServerTLS(RoleNode)),
-		Dial:      n.dialRaft,
+		ID:                n.id.String(),
+		Advertise:         n.cfg.Listen.Raft,
+		Dir:               filepath.Join(n.cfg.Data, "raft"),
+		Listener:          tls.NewListener(n.listeners.raft, n.creds.ServerTLS(RoleNode)),
+		Dial:              n.dialRaft,
 		Gate:              &n.gate,
 		Now:               n.now,
 		Logger:            n.log,
