@@ -29,7 +29,7 @@ func (n *Node) status() *apiv1.NodeStatusResponse {
 		Size: view.Head.Size, Root: view.Head.Root[:], Digest: digest[:],
 		Applied: position.Index, Committed: stats.Committed, AgeMs: n.checker.Age().Milliseconds(),
 		Listings: n.store.Count(), RulesVersion: view.ProgramVersion, Leader: stats.LeaderID,
-		Ready: n.ready() == nil,
+		Ready: n.ready() == nil, Server: n.life.server(), LedgerFrom: n.store.LedgerFrom(),
 	}
 }
 

@@ -8,12 +8,13 @@ import (
 	"github.com/risknet/risknet/consensus"
 )
 
-// Environment is the world around a node: its clock and its network. The zero
+// Environment is the world around a node: its clock, network and disk. The zero
 // Environment is the real one; a test network has its own.
 type Environment struct {
 	Now    func() time.Time
 	Listen func(address string) (net.Listener, error)
 	Dial   consensus.Dialer
+	Free   func(dir string) (bytes uint64, err error) // on the disk of a directory
 }
 
 func (e Environment) withDefaults() Environment {
@@ -28,6 +29,9 @@ func (e Environment) withDefaults() Environment {
 			var d net.Dialer
 			return d.DialContext(ctx, "tcp", address)
 		}
+	}
+	if e.Free == nil {
+		e.Free = freeBytes
 	}
 	return e
 }

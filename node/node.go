@@ -34,6 +34,11 @@ type Node struct {
 	health  *health.Server
 	metrics *metrics
 
+	life    incarnation
+	newborn bool // nothing of an earlier life was found, anywhere on this machine
+	anchor  *anchor
+	disk    *disk
+
 	store   *store.Store
 	checker *check.Checker
 	order   *consensus.Replica
@@ -45,10 +50,13 @@ type Node struct {
 	abandon  atomic.Bool
 
 	fatal        chan error    // one place: why the node must stop
+	damage       chan error    // one place: what a check has found
 	clockSetBack atomic.Bool   // the next stamp may be lower than the last
 	nodesChanged chan struct{} // one place: the node records are to be looked at
 
 	listeners struct{ raft, api, http net.Listener }
+
+	chunkSource int // the node that gave the last chunk; backfill's own
 
 	overridesMu sync.Mutex
 	overrides   []savedOverride
@@ -56,18 +64,29 @@ type Node struct {
 
 // New opens a node: configuration, certificates, state, log and listeners. If it
 // fails, nothing stays open.
-func New(cfg Config, env Environment, log *slog.Logger) (*Node, error) {
+//
+// A node whose data is in doubt waits here, until the others can rebuild it or
+// the context ends, and then has to be opened once more: see Serve.
+func New(ctx context.Context, cfg Config, env Environment, log *slog.Logger) (*Node, error) {
 	env = env.withDefaults()
 	n := &Node{cfg: cfg, env: env, log: log, now: env.Now, health: newHealth(),
-		nodesChanged: make(chan struct{}, 1), fatal: make(chan error, 1)}
-	if err := n.open(); err != nil {
-		return nil, errors.Join(err, n.close())
+		nodesChanged: make(chan struct{}, 1), fatal: make(chan error, 1), damage: make(chan error, 1)}
+	err := n.open(ctx)
+	if err == nil {
+		n.metrics = newMetrics(n)
+		return n, nil
 	}
-	n.metrics = newMetrics(n)
-	return n, nil
+	err = errors.Join(err, n.close())
+	if d, ok := asDoubt(err); ok {
+		if err = n.resolve(ctx, d); err == nil {
+			err = errAnotherLife
+		}
+		n.peers.closeAll()
+	}
+	return nil, err
 }
 
-func (n *Node) open() (err error) {
+func (n *Node) open(ctx context.Context) (err error) {
 	if n.id, err = risk.ParseID(n.cfg.ID); err != nil {
 		return err
 	}
@@ -92,13 +111,34 @@ func (n *Node) open() (err error) {
 			return err
 		}
 	}
+	if n.disk, err = openDisk(&n.cfg, n.env.Free); err != nil {
+		return err
+	}
+	if err := n.openPast(); err != nil {
+		return err
+	}
 	if err := n.openState(); err != nil {
+		return n.orDoubt(err)
+	}
+	held, err := n.dataReach()
+	if err != nil {
+		return n.orDoubt(err)
+	}
+	if err := n.holdPast(ctx, held); err != nil {
 		return err
 	}
 	if err := n.listen(); err != nil {
 		return err
 	}
-	return n.startOrder()
+	return n.orDoubt(n.startOrder(ctx))
+}
+
+// orDoubt makes damage a doubt: the others can cure it.
+func (n *Node) orDoubt(err error) error {
+	if errors.Is(err, store.ErrDamaged) || errors.Is(err, consensus.ErrDamaged) {
+		return &doubt{reason: err.Error(), need: n.anchor.load().Size}
+	}
+	return err
 }
 
 func (n *Node) openState() error {
@@ -107,7 +147,7 @@ func (n *Node) openState() error {
 		return err
 	}
 	n.checker, err = check.New(check.Config{Now: n.now, MaxAge: n.cfg.Stale.MaxAge, StaleAdvice: advice,
-		Alarm: func(err error) { n.log.Error("alarm", "error", err) }})
+		Alarm: n.alarm})
 	if err != nil {
 		return err
 	}
@@ -154,20 +194,12 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	group.Go(func() error { return n.foundNetwork(ctx) })
 	group.Go(func() error { n.checker.Run(ctx); return nil })
 	group.Go(func() error { return n.watchFailure(ctx) })
+	group.Go(func() error { return n.watchDamage(ctx) })
+	group.Go(func() error { return n.watchDisk(ctx) })
+	group.Go(func() error { return n.keepAnchor(ctx) })
+	group.Go(func() error { return n.backfill(ctx) })
 	n.log.Info("serving", "name", n.cfg.Name, "raft", n.cfg.Listen.Raft, "api", n.cfg.Listen.API, "http", n.cfg.Listen.HTTP)
 	return group.Wait()
-}
-
-// watchFailure ends the node when its state machine cannot go on.
-func (n *Node) watchFailure(ctx context.Context) error {
-	select {
-	case err := <-n.order.Failed():
-		return fmt.Errorf("this node stops: %w", err)
-	case err := <-n.fatal:
-		return fmt.Errorf("this node stops: %w", err)
-	case <-ctx.Done():
-		return nil
-	}
 }
 
 // end has the node stop; the first reason counts.
@@ -206,6 +238,9 @@ func (n *Node) close() error {
 		n.peers.closeAll()
 	}
 	if n.store != nil {
+		if n.order != nil && !n.abandon.Load() {
+			errs = append(errs, n.saveAnchor())
+		}
 		errs = append(errs, n.store.Close())
 	}
 	return errors.Join(errs...)
@@ -235,3 +270,6 @@ func (n *Node) AwaitSize(ctx context.Context, size uint64) error {
 	_, err := n.checker.Wait(ctx, size)
 	return err
 }
+
+// Server is the id under which this node takes part in raft.
+func (n *Node) Server() string { return n.life.server() }

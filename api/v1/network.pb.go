@@ -1902,14 +1902,19 @@ type NodeStatusResponse struct {
 	Size  uint64                 `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
 	Root  []byte                 `protobuf:"bytes,5,opt,name=root,proto3" json:"root,omitempty"`
 	// Bytes of the state digest.
-	Digest        []byte `protobuf:"bytes,6,opt,name=digest,proto3" json:"digest,omitempty"`
-	Applied       uint64 `protobuf:"varint,7,opt,name=applied,proto3" json:"applied,omitempty"`
-	Committed     uint64 `protobuf:"varint,8,opt,name=committed,proto3" json:"committed,omitempty"`
-	AgeMs         int64  `protobuf:"varint,9,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`
-	Listings      uint64 `protobuf:"varint,10,opt,name=listings,proto3" json:"listings,omitempty"`
-	RulesVersion  uint32 `protobuf:"varint,11,opt,name=rules_version,json=rulesVersion,proto3" json:"rules_version,omitempty"`
-	Leader        string `protobuf:"bytes,12,opt,name=leader,proto3" json:"leader,omitempty"`
-	Ready         bool   `protobuf:"varint,13,opt,name=ready,proto3" json:"ready,omitempty"`
+	Digest       []byte `protobuf:"bytes,6,opt,name=digest,proto3" json:"digest,omitempty"`
+	Applied      uint64 `protobuf:"varint,7,opt,name=applied,proto3" json:"applied,omitempty"`
+	Committed    uint64 `protobuf:"varint,8,opt,name=committed,proto3" json:"committed,omitempty"`
+	AgeMs        int64  `protobuf:"varint,9,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`
+	Listings     uint64 `protobuf:"varint,10,opt,name=listings,proto3" json:"listings,omitempty"`
+	RulesVersion uint32 `protobuf:"varint,11,opt,name=rules_version,json=rulesVersion,proto3" json:"rules_version,omitempty"`
+	Leader       string `protobuf:"bytes,12,opt,name=leader,proto3" json:"leader,omitempty"`
+	Ready        bool   `protobuf:"varint,13,opt,name=ready,proto3" json:"ready,omitempty"`
+	// The id under which this node takes part in raft: its own, and from the
+	// second incarnation on that id, "+" and the number.
+	Server string `protobuf:"bytes,14,opt,name=server,proto3" json:"server,omitempty"`
+	// The first leaf that this node holds itself.
+	LedgerFrom    uint64 `protobuf:"varint,15,opt,name=ledger_from,json=ledgerFrom,proto3" json:"ledger_from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2033,6 +2038,20 @@ func (x *NodeStatusResponse) GetReady() bool {
 		return x.Ready
 	}
 	return false
+}
+
+func (x *NodeStatusResponse) GetServer() string {
+	if x != nil {
+		return x.Server
+	}
+	return ""
+}
+
+func (x *NodeStatusResponse) GetLedgerFrom() uint64 {
+	if x != nil {
+		return x.LedgerFrom
+	}
+	return 0
 }
 
 type StatusRequest struct {
@@ -2313,6 +2332,328 @@ func (x *ReadIndexResponse) GetIndex() uint64 {
 	return 0
 }
 
+type BackupRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupRequest) Reset() {
+	*x = BackupRequest{}
+	mi := &file_v1_network_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupRequest) ProtoMessage() {}
+
+func (x *BackupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
+func (*BackupRequest) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{33}
+}
+
+type BackupPart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupPart) Reset() {
+	*x = BackupPart{}
+	mi := &file_v1_network_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupPart) ProtoMessage() {}
+
+func (x *BackupPart) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupPart.ProtoReflect.Descriptor instead.
+func (*BackupPart) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *BackupPart) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type WitnessRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the node that asks.
+	Node          string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WitnessRequest) Reset() {
+	*x = WitnessRequest{}
+	mi := &file_v1_network_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WitnessRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WitnessRequest) ProtoMessage() {}
+
+func (x *WitnessRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WitnessRequest.ProtoReflect.Descriptor instead.
+func (*WitnessRequest) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *WitnessRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+type WitnessResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The server under which that node stands in the configuration; empty if none.
+	Server string `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`
+	// How far the log of that server was when the answering node, as leader, last
+	// heard of it; zero if never.
+	Term  uint64 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
+	Index uint64 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
+	// The leader that the answering node knows, and its own size: what a node
+	// whose data is in doubt could be rebuilt from.
+	Leader string `protobuf:"bytes,4,opt,name=leader,proto3" json:"leader,omitempty"`
+	Size   uint64 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
+	Root   []byte `protobuf:"bytes,6,opt,name=root,proto3" json:"root,omitempty"`
+	// Whether the answering node's view is complete and fresh.
+	Ready bool `protobuf:"varint,7,opt,name=ready,proto3" json:"ready,omitempty"`
+	// Its own log's term.
+	CurrentTerm   uint64 `protobuf:"varint,8,opt,name=current_term,json=currentTerm,proto3" json:"current_term,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WitnessResponse) Reset() {
+	*x = WitnessResponse{}
+	mi := &file_v1_network_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WitnessResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WitnessResponse) ProtoMessage() {}
+
+func (x *WitnessResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WitnessResponse.ProtoReflect.Descriptor instead.
+func (*WitnessResponse) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *WitnessResponse) GetServer() string {
+	if x != nil {
+		return x.Server
+	}
+	return ""
+}
+
+func (x *WitnessResponse) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *WitnessResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *WitnessResponse) GetLeader() string {
+	if x != nil {
+		return x.Leader
+	}
+	return ""
+}
+
+func (x *WitnessResponse) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *WitnessResponse) GetRoot() []byte {
+	if x != nil {
+		return x.Root
+	}
+	return nil
+}
+
+func (x *WitnessResponse) GetReady() bool {
+	if x != nil {
+		return x.Ready
+	}
+	return false
+}
+
+func (x *WitnessResponse) GetCurrentTerm() uint64 {
+	if x != nil {
+		return x.CurrentTerm
+	}
+	return 0
+}
+
+type ChunkRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The chunk covers leaves up to this one, exclusive.
+	Before        uint64 `protobuf:"varint,1,opt,name=before,proto3" json:"before,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChunkRequest) Reset() {
+	*x = ChunkRequest{}
+	mi := &file_v1_network_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChunkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChunkRequest) ProtoMessage() {}
+
+func (x *ChunkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChunkRequest.ProtoReflect.Descriptor instead.
+func (*ChunkRequest) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ChunkRequest) GetBefore() uint64 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
+}
+
+type ChunkResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the encoding of package store.
+	Chunk         []byte `protobuf:"bytes,1,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChunkResponse) Reset() {
+	*x = ChunkResponse{}
+	mi := &file_v1_network_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChunkResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChunkResponse) ProtoMessage() {}
+
+func (x *ChunkResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChunkResponse.ProtoReflect.Descriptor instead.
+func (*ChunkResponse) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ChunkResponse) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
 var File_v1_network_proto protoreflect.FileDescriptor
 
 const file_v1_network_proto_rawDesc = "" +
@@ -2464,7 +2805,7 @@ const file_v1_network_proto_rawDesc = "" +
 	"\x10OverridesRequest\"G\n" +
 	"\x11OverridesResponse\x122\n" +
 	"\toverrides\x18\x01 \x03(\v2\x14.risknet.v1.OverrideR\toverrides\"\x13\n" +
-	"\x11NodeStatusRequest\"\xca\x02\n" +
+	"\x11NodeStatusRequest\"\x83\x03\n" +
 	"\x12NodeStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
@@ -2479,7 +2820,10 @@ const file_v1_network_proto_rawDesc = "" +
 	" \x01(\x04R\blistings\x12#\n" +
 	"\rrules_version\x18\v \x01(\rR\frulesVersion\x12\x16\n" +
 	"\x06leader\x18\f \x01(\tR\x06leader\x12\x14\n" +
-	"\x05ready\x18\r \x01(\bR\x05ready\"\x0f\n" +
+	"\x05ready\x18\r \x01(\bR\x05ready\x12\x16\n" +
+	"\x06server\x18\x0e \x01(\tR\x06server\x12\x1f\n" +
+	"\vledger_from\x18\x0f \x01(\x04R\n" +
+	"ledgerFrom\"\x0f\n" +
 	"\rStatusRequest\";\n" +
 	"\x0eStatusResponse\x12)\n" +
 	"\x04rows\x18\x01 \x03(\v2\x15.risknet.v1.StatusRowR\x04rows\"\xff\x01\n" +
@@ -2497,7 +2841,26 @@ const file_v1_network_proto_rawDesc = "" +
 	" \x01(\fR\x06digest\"\x12\n" +
 	"\x10ReadIndexRequest\")\n" +
 	"\x11ReadIndexResponse\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x04R\x05index2D\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"\x0f\n" +
+	"\rBackupRequest\" \n" +
+	"\n" +
+	"BackupPart\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"$\n" +
+	"\x0eWitnessRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\"\xcc\x01\n" +
+	"\x0fWitnessResponse\x12\x16\n" +
+	"\x06server\x18\x01 \x01(\tR\x06server\x12\x12\n" +
+	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x14\n" +
+	"\x05index\x18\x03 \x01(\x04R\x05index\x12\x16\n" +
+	"\x06leader\x18\x04 \x01(\tR\x06leader\x12\x12\n" +
+	"\x04size\x18\x05 \x01(\x04R\x04size\x12\x12\n" +
+	"\x04root\x18\x06 \x01(\fR\x04root\x12\x14\n" +
+	"\x05ready\x18\a \x01(\bR\x05ready\x12!\n" +
+	"\fcurrent_term\x18\b \x01(\x04R\vcurrentTerm\"&\n" +
+	"\fChunkRequest\x12\x16\n" +
+	"\x06before\x18\x01 \x01(\x04R\x06before\"%\n" +
+	"\rChunkResponse\x12\x14\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk2D\n" +
 	"\bCommands\x128\n" +
 	"\x06Submit\x12\x19.risknet.v1.SubmitRequest\x1a\x13.risknet.v1.Receipt2\xc8\x03\n" +
 	"\bRegistry\x12B\n" +
@@ -2513,14 +2876,17 @@ const file_v1_network_proto_rawDesc = "" +
 	"\tOverrides\x12B\n" +
 	"\vPutOverride\x12\x14.risknet.v1.Override\x1a\x1d.risknet.v1.OverridesResponse\x12E\n" +
 	"\x0eRemoveOverride\x12\x14.risknet.v1.Override\x1a\x1d.risknet.v1.OverridesResponse\x12L\n" +
-	"\rListOverrides\x12\x1c.risknet.v1.OverridesRequest\x1a\x1d.risknet.v1.OverridesResponse2\x97\x01\n" +
+	"\rListOverrides\x12\x1c.risknet.v1.OverridesRequest\x1a\x1d.risknet.v1.OverridesResponse2\xd6\x01\n" +
 	"\aCluster\x12K\n" +
 	"\n" +
 	"NodeStatus\x12\x1d.risknet.v1.NodeStatusRequest\x1a\x1e.risknet.v1.NodeStatusResponse\x12?\n" +
-	"\x06Status\x12\x19.risknet.v1.StatusRequest\x1a\x1a.risknet.v1.StatusResponse2\x8c\x01\n" +
+	"\x06Status\x12\x19.risknet.v1.StatusRequest\x1a\x1a.risknet.v1.StatusResponse\x12=\n" +
+	"\x06Backup\x12\x19.risknet.v1.BackupRequest\x1a\x16.risknet.v1.BackupPart0\x012\x8e\x02\n" +
 	"\x05Peers\x129\n" +
 	"\aForward\x12\x19.risknet.v1.SubmitRequest\x1a\x13.risknet.v1.Receipt\x12H\n" +
-	"\tReadIndex\x12\x1c.risknet.v1.ReadIndexRequest\x1a\x1d.risknet.v1.ReadIndexResponseB)Z'github.com/risknet/risknet/api/v1;apiv1b\x06proto3"
+	"\tReadIndex\x12\x1c.risknet.v1.ReadIndexRequest\x1a\x1d.risknet.v1.ReadIndexResponse\x12B\n" +
+	"\aWitness\x12\x1a.risknet.v1.WitnessRequest\x1a\x1b.risknet.v1.WitnessResponse\x12<\n" +
+	"\x05Chunk\x12\x18.risknet.v1.ChunkRequest\x1a\x19.risknet.v1.ChunkResponseB)Z'github.com/risknet/risknet/api/v1;apiv1b\x06proto3"
 
 var (
 	file_v1_network_proto_rawDescOnce sync.Once
@@ -2534,7 +2900,7 @@ func file_v1_network_proto_rawDescGZIP() []byte {
 	return file_v1_network_proto_rawDescData
 }
 
-var file_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_v1_network_proto_goTypes = []any{
 	(*SubmitRequest)(nil),         // 0: risknet.v1.SubmitRequest
 	(*Receipt)(nil),               // 1: risknet.v1.Receipt
@@ -2569,26 +2935,32 @@ var file_v1_network_proto_goTypes = []any{
 	(*StatusRow)(nil),             // 30: risknet.v1.StatusRow
 	(*ReadIndexRequest)(nil),      // 31: risknet.v1.ReadIndexRequest
 	(*ReadIndexResponse)(nil),     // 32: risknet.v1.ReadIndexResponse
-	(*Head)(nil),                  // 33: risknet.v1.Head
-	(*Scope)(nil),                 // 34: risknet.v1.Scope
-	(*Exit)(nil),                  // 35: risknet.v1.Exit
+	(*BackupRequest)(nil),         // 33: risknet.v1.BackupRequest
+	(*BackupPart)(nil),            // 34: risknet.v1.BackupPart
+	(*WitnessRequest)(nil),        // 35: risknet.v1.WitnessRequest
+	(*WitnessResponse)(nil),       // 36: risknet.v1.WitnessResponse
+	(*ChunkRequest)(nil),          // 37: risknet.v1.ChunkRequest
+	(*ChunkResponse)(nil),         // 38: risknet.v1.ChunkResponse
+	(*Head)(nil),                  // 39: risknet.v1.Head
+	(*Scope)(nil),                 // 40: risknet.v1.Scope
+	(*Exit)(nil),                  // 41: risknet.v1.Exit
 }
 var file_v1_network_proto_depIdxs = []int32{
 	2,  // 0: risknet.v1.Receipt.outcomes:type_name -> risknet.v1.Outcome
-	33, // 1: risknet.v1.Receipt.head:type_name -> risknet.v1.Head
+	39, // 1: risknet.v1.Receipt.head:type_name -> risknet.v1.Head
 	5,  // 2: risknet.v1.NetworkResponse.nodes:type_name -> risknet.v1.Node
-	33, // 3: risknet.v1.NetworkResponse.head:type_name -> risknet.v1.Head
+	39, // 3: risknet.v1.NetworkResponse.head:type_name -> risknet.v1.Head
 	7,  // 4: risknet.v1.ListingsRequest.tokens:type_name -> risknet.v1.AskedListing
 	9,  // 5: risknet.v1.ListingsResponse.listings:type_name -> risknet.v1.Listing
-	33, // 6: risknet.v1.ListingsResponse.head:type_name -> risknet.v1.Head
-	34, // 7: risknet.v1.Listing.scope:type_name -> risknet.v1.Scope
+	39, // 6: risknet.v1.ListingsResponse.head:type_name -> risknet.v1.Head
+	40, // 7: risknet.v1.Listing.scope:type_name -> risknet.v1.Scope
 	10, // 8: risknet.v1.Listing.evidence:type_name -> risknet.v1.Evidence
-	35, // 9: risknet.v1.Listing.exit:type_name -> risknet.v1.Exit
+	41, // 9: risknet.v1.Listing.exit:type_name -> risknet.v1.Exit
 	14, // 10: risknet.v1.RuleSetsResponse.rule_sets:type_name -> risknet.v1.RuleSet
 	14, // 11: risknet.v1.RuleSourceResponse.rule_set:type_name -> risknet.v1.RuleSet
 	19, // 12: risknet.v1.InstitutionsResponse.institutions:type_name -> risknet.v1.Institution
 	22, // 13: risknet.v1.KeyringResponse.keys:type_name -> risknet.v1.TokenKey
-	34, // 14: risknet.v1.KeyringResponse.scopes:type_name -> risknet.v1.Scope
+	40, // 14: risknet.v1.KeyringResponse.scopes:type_name -> risknet.v1.Scope
 	7,  // 15: risknet.v1.Override.tokens:type_name -> risknet.v1.AskedListing
 	23, // 16: risknet.v1.OverridesResponse.overrides:type_name -> risknet.v1.Override
 	30, // 17: risknet.v1.StatusResponse.rows:type_name -> risknet.v1.StatusRow
@@ -2605,25 +2977,31 @@ var file_v1_network_proto_depIdxs = []int32{
 	24, // 28: risknet.v1.Overrides.ListOverrides:input_type -> risknet.v1.OverridesRequest
 	26, // 29: risknet.v1.Cluster.NodeStatus:input_type -> risknet.v1.NodeStatusRequest
 	28, // 30: risknet.v1.Cluster.Status:input_type -> risknet.v1.StatusRequest
-	0,  // 31: risknet.v1.Peers.Forward:input_type -> risknet.v1.SubmitRequest
-	31, // 32: risknet.v1.Peers.ReadIndex:input_type -> risknet.v1.ReadIndexRequest
-	1,  // 33: risknet.v1.Commands.Submit:output_type -> risknet.v1.Receipt
-	4,  // 34: risknet.v1.Registry.Network:output_type -> risknet.v1.NetworkResponse
-	8,  // 35: risknet.v1.Registry.Listings:output_type -> risknet.v1.ListingsResponse
-	9,  // 36: risknet.v1.Registry.ExportListings:output_type -> risknet.v1.Listing
-	13, // 37: risknet.v1.Registry.RuleSets:output_type -> risknet.v1.RuleSetsResponse
-	16, // 38: risknet.v1.Registry.RuleSource:output_type -> risknet.v1.RuleSourceResponse
-	18, // 39: risknet.v1.Registry.Institutions:output_type -> risknet.v1.InstitutionsResponse
-	21, // 40: risknet.v1.Tokens.Keyring:output_type -> risknet.v1.KeyringResponse
-	25, // 41: risknet.v1.Overrides.PutOverride:output_type -> risknet.v1.OverridesResponse
-	25, // 42: risknet.v1.Overrides.RemoveOverride:output_type -> risknet.v1.OverridesResponse
-	25, // 43: risknet.v1.Overrides.ListOverrides:output_type -> risknet.v1.OverridesResponse
-	27, // 44: risknet.v1.Cluster.NodeStatus:output_type -> risknet.v1.NodeStatusResponse
-	29, // 45: risknet.v1.Cluster.Status:output_type -> risknet.v1.StatusResponse
-	1,  // 46: risknet.v1.Peers.Forward:output_type -> risknet.v1.Receipt
-	32, // 47: risknet.v1.Peers.ReadIndex:output_type -> risknet.v1.ReadIndexResponse
-	33, // [33:48] is the sub-list for method output_type
-	18, // [18:33] is the sub-list for method input_type
+	33, // 31: risknet.v1.Cluster.Backup:input_type -> risknet.v1.BackupRequest
+	0,  // 32: risknet.v1.Peers.Forward:input_type -> risknet.v1.SubmitRequest
+	31, // 33: risknet.v1.Peers.ReadIndex:input_type -> risknet.v1.ReadIndexRequest
+	35, // 34: risknet.v1.Peers.Witness:input_type -> risknet.v1.WitnessRequest
+	37, // 35: risknet.v1.Peers.Chunk:input_type -> risknet.v1.ChunkRequest
+	1,  // 36: risknet.v1.Commands.Submit:output_type -> risknet.v1.Receipt
+	4,  // 37: risknet.v1.Registry.Network:output_type -> risknet.v1.NetworkResponse
+	8,  // 38: risknet.v1.Registry.Listings:output_type -> risknet.v1.ListingsResponse
+	9,  // 39: risknet.v1.Registry.ExportListings:output_type -> risknet.v1.Listing
+	13, // 40: risknet.v1.Registry.RuleSets:output_type -> risknet.v1.RuleSetsResponse
+	16, // 41: risknet.v1.Registry.RuleSource:output_type -> risknet.v1.RuleSourceResponse
+	18, // 42: risknet.v1.Registry.Institutions:output_type -> risknet.v1.InstitutionsResponse
+	21, // 43: risknet.v1.Tokens.Keyring:output_type -> risknet.v1.KeyringResponse
+	25, // 44: risknet.v1.Overrides.PutOverride:output_type -> risknet.v1.OverridesResponse
+	25, // 45: risknet.v1.Overrides.RemoveOverride:output_type -> risknet.v1.OverridesResponse
+	25, // 46: risknet.v1.Overrides.ListOverrides:output_type -> risknet.v1.OverridesResponse
+	27, // 47: risknet.v1.Cluster.NodeStatus:output_type -> risknet.v1.NodeStatusResponse
+	29, // 48: risknet.v1.Cluster.Status:output_type -> risknet.v1.StatusResponse
+	34, // 49: risknet.v1.Cluster.Backup:output_type -> risknet.v1.BackupPart
+	1,  // 50: risknet.v1.Peers.Forward:output_type -> risknet.v1.Receipt
+	32, // 51: risknet.v1.Peers.ReadIndex:output_type -> risknet.v1.ReadIndexResponse
+	36, // 52: risknet.v1.Peers.Witness:output_type -> risknet.v1.WitnessResponse
+	38, // 53: risknet.v1.Peers.Chunk:output_type -> risknet.v1.ChunkResponse
+	36, // [36:54] is the sub-list for method output_type
+	18, // [18:36] is the sub-list for method input_type
 	18, // [18:18] is the sub-list for extension type_name
 	18, // [18:18] is the sub-list for extension extendee
 	0,  // [0:18] is the sub-list for field type_name
@@ -2641,7 +3019,7 @@ func file_v1_network_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_network_proto_rawDesc), len(file_v1_network_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   33,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   6,
 		},

@@ -9,7 +9,7 @@ import (
 )
 
 func newClusterCommand() *cobra.Command {
-	return newNoun("cluster", "See how the network's nodes are", newClusterStatusCommand())
+	return newNoun("cluster", "See how the network's nodes are", newClusterStatusCommand(), newClusterRecoverCommand())
 }
 
 type statusJSON struct {

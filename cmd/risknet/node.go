@@ -15,7 +15,7 @@ import (
 )
 
 func newNodeCommand() *cobra.Command {
-	return newNoun("node", "Run a node", newNodeRunCommand())
+	return newNoun("node", "Run a node", newNodeRunCommand(), newNodeBackupCommand(), newNodeRestoreCommand())
 }
 
 func newNodeRunCommand() *cobra.Command {
