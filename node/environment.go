@@ -14,6 +14,9 @@ type Environment struct {
 	Now    func() time.Time
 	Listen func(address string) (net.Listener, error)
 	Dial   consensus.Dialer
+	// Synced hears, on the goroutine that waited for it, that the state is on disk
+	// as it stands.
+	Synced func()
 }
 
 func (e Environment) withDefaults() Environment {
@@ -28,6 +31,9 @@ func (e Environment) withDefaults() Environment {
 			var d net.Dialer
 			return d.DialContext(ctx, "tcp", address)
 		}
+	}
+	if e.Synced == nil {
+		e.Synced = func() {}
 	}
 	return e
 }
