@@ -27,6 +27,7 @@ type stream struct {
 	last     time.Time // the arrival of the newest segment
 	ended    bool      // the writer closed
 	err      error     // the connection is broken, or the reader closed
+	mute     bool      // what is written from now on gets lost
 	wake     chan struct{}
 }
 
@@ -90,8 +91,9 @@ func (s *stream) take(p []byte, now time.Time) int {
 	return n
 }
 
-// write sends bytes on their way; it waits while too many are under way.
-func (s *stream) write(p []byte, deadline *deadline) (int, error) {
+// write sends bytes on their way, to arrive at a time; it waits while too many
+// are under way.
+func (s *stream) write(p []byte, at time.Time, deadline *deadline) (int, error) {
 	for {
 		s.mu.Lock()
 		wake := s.wake
@@ -105,8 +107,10 @@ func (s *stream) write(p []byte, deadline *deadline) (int, error) {
 		case deadline.passed(time.Now()):
 			s.mu.Unlock()
 			return 0, os.ErrDeadlineExceeded
+		case s.mute:
+			s.mu.Unlock()
+			return len(p), nil
 		case s.under < windowBytes:
-			at := s.link.arrival(time.Now(), len(p))
 			if at.Before(s.last) {
 				at = s.last // a stream keeps its order
 			}
@@ -157,87 +161,9 @@ func (s *stream) delayed(at time.Time) {
 	s.change()
 }
 
-// deadline is a point in time that can be moved while somebody waits for it.
-type deadline struct {
-	mu    sync.Mutex
-	at    time.Time
-	moved chan struct{}
+// silence loses everything that is written from now on.
+func (s *stream) silence() {
+	s.mu.Lock()
+	s.mute = true
+	s.mu.Unlock()
 }
-
-func newDeadline() *deadline { return &deadline{moved: make(chan struct{})} }
-
-func (d *deadline) set(at time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.at = at
-	close(d.moved)
-	d.moved = make(chan struct{})
-}
-
-func (d *deadline) passed(now time.Time) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return !d.at.IsZero() && !d.at.After(now)
-}
-
-// wait returns when something woke us, at a time unless it is zero, when the
-// deadline passes or when it is moved.
-func (d *deadline) wait(wake <-chan struct{}, until time.Time) {
-	d.mu.Lock()
-	moved, at := d.moved, d.at
-	d.mu.Unlock()
-	if until.IsZero() || (!at.IsZero() && at.Before(until)) {
-		until = at
-	}
-	if until.IsZero() {
-		select {
-		case <-wake:
-		case <-moved:
-		}
-		return
-	}
-	timer := time.NewTimer(time.Until(until))
-	defer timer.Stop()
-	select {
-	case <-wake:
-	case <-moved:
-	case <-timer.C:
-	}
-}
-
-// conn is one end of a connection.
-type conn struct {
-	in, out       *stream
-	local, remote address
-	reading       *deadline
-	writing       *deadline
-	closed        func()
-}
-
-func (c *conn) Read(p []byte) (int, error)  { return c.in.read(p, c.reading) }
-func (c *conn) Write(p []byte) (int, error) { return c.out.write(p, c.writing) }
-
-// Close says goodbye: the other end reads what is under way and then the end.
-func (c *conn) Close() error {
-	c.out.end()
-	c.in.fail(net.ErrClosed)
-	c.closed()
-	return nil
-}
-
-func (c *conn) LocalAddr() net.Addr  { return c.local }
-func (c *conn) RemoteAddr() net.Addr { return c.remote }
-
-func (c *conn) SetDeadline(t time.Time) error {
-	c.reading.set(t)
-	c.writing.set(t)
-	return nil
-}
-
-func (c *conn) SetReadDeadline(t time.Time) error  { c.reading.set(t); return nil }
-func (c *conn) SetWriteDeadline(t time.Time) error { c.writing.set(t); return nil }
-
-type address string
-
-func (address) Network() string  { return "tcp" }
-func (a address) String() string { return string(a) }

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -10,125 +9,128 @@ import (
 	"time"
 )
 
-// Faults are what a link does to what is sent over it, one way. The zero Faults
-// is a perfect link.
-type Faults struct {
-	Delay          time.Duration // each segment takes so long
-	Jitter         time.Duration // and up to so much more
-	Loss           float64       // of segments, each sent again after a timeout: all behind it wait
-	Break          float64       // of segments, at which the connection breaks and what is under way is lost
-	Unanswered     float64       // of segments, each of which arrives before the connection breaks: its sender repeats it
-	BytesPerSecond int           // 0 is as fast as it goes
-	Cut            bool          // nothing arrives; what was sent waits, and breaks the connection after a while
-}
-
-// Switch is a network in memory. Every connection is a pair of byte streams, as
-// TCP gives them: nothing is lost within a connection, nothing comes twice or out
-// of order. What packets suffer shows as a delay (a segment that is sent again),
-// as a connection that breaks, or as one that hangs.
+// Switch is a network in memory between named hosts. Its connections are byte
+// streams as TCP gives them: within one, nothing is lost, comes twice or changes
+// its place. What packets suffer shows as it shows above TCP:
+//
+//   - a lost packet delays everything behind it in its stream;
+//   - packets that overtake each other show between connections alone;
+//   - a message comes twice when its connection broke before the answer, and its
+//     sender sends it again over another;
+//   - a cut link holds what was sent; it arrives after the heal.
 type Switch struct {
 	mu        sync.Mutex
 	random    *rand.Rand
 	listeners map[string]*listener // by address
-	links     map[[2]string]*link
+	links     map[[2]string]*link  // by who sends and who receives
+	hosts     map[string]*host
+}
+
+// host is a machine. A dark one neither sends nor receives, and says so to
+// nobody: it is paused, or without power.
+type host struct {
+	name string
+	dark bool
 }
 
 // NewSwitch makes a network whose faults come from a seed.
 func NewSwitch(seed uint64) *Switch {
-	return &Switch{random: rand.New(rand.NewPCG(seed, 1)), listeners: map[string]*listener{}, links: map[[2]string]*link{}}
+	return &Switch{random: rand.New(rand.NewPCG(seed, 1)), listeners: map[string]*listener{},
+		links: map[[2]string]*link{}, hosts: map[string]*host{}}
 }
 
-// link is one direction between two hosts.
-type link struct {
-	net      *Switch
-	from, to string
-
-	mu     sync.Mutex
-	faults Faults
-	busy   time.Time // until then the wire is taken by what was sent
-	conns  map[*pair]struct{}
-	healed chan struct{} // closed when the link changes
-}
-
+// link gives one direction between two hosts.
 func (s *Switch) link(from, to string) *link {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.links[[2]string{from, to}]
-	if l == nil {
-		l = &link{net: s, from: from, to: to, conns: map[*pair]struct{}{}, healed: make(chan struct{})}
-		s.links[[2]string{from, to}] = l
+	key := [2]string{from, to}
+	if s.links[key] == nil {
+		s.links[key] = &link{net: s, from: s.host(from), to: s.host(to), pairs: map[*pair]struct{}{}}
 	}
-	return l
+	return s.links[key]
 }
 
-// chance and upTo draw from the switch's seed.
-func (s *Switch) chance(p float64) bool {
-	if p == 0 {
-		return false
+func (s *Switch) host(name string) *host {
+	if s.hosts[name] == nil {
+		s.hosts[name] = &host{name: name}
 	}
+	return s.hosts[name]
+}
+
+// Set gives a link other faults; what it held goes on its way.
+func (s *Switch) Set(from, to string, change func(*Faults)) {
+	l := s.link(from, to)
+	s.mu.Lock()
+	before := l.faults.Cut
+	change(&l.faults)
+	healed := before && !l.faults.Cut
+	s.mu.Unlock()
+	if healed {
+		// TCP has waited longer and longer between two attempts.
+		l.hurry(time.Now().Add(firstResend + s.upTo(time.Second)))
+	}
+}
+
+// Dark makes a host hang, or go on.
+func (s *Switch) Dark(name string, dark bool) {
+	s.mu.Lock()
+	s.host(name).dark = dark
+	touching := s.touching(name)
+	s.mu.Unlock()
+	for _, l := range touching {
+		l.hurry(time.Time{})
+	}
+}
+
+// Reset breaks every connection of a host, as its kernel does when a process
+// dies or the machine starts again.
+func (s *Switch) Reset(name string) {
+	s.mu.Lock()
+	touching := s.touching(name)
+	s.mu.Unlock()
+	for _, l := range touching {
+		for _, p := range l.open() {
+			p.fail(errBroken)
+		}
+	}
+}
+
+// touching gives the links of a host; the lock is held.
+func (s *Switch) touching(name string) []*link {
+	var list []*link
+	for key, l := range s.links {
+		if key[0] == name || key[1] == name {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// Heal makes every link perfect. A dark host stays dark.
+func (s *Switch) Heal() {
+	s.mu.Lock()
+	var all [][2]string
+	for key := range s.links {
+		all = append(all, key)
+	}
+	s.mu.Unlock()
+	for _, key := range all {
+		s.Set(key[0], key[1], func(f *Faults) { *f = Faults{} })
+	}
+}
+
+// upTo draws a duration from the switch's seed.
+func (s *Switch) upTo(d time.Duration) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.random.Float64() < p
+	return s.draw(d)
 }
 
-func (s *Switch) upTo(d time.Duration) time.Duration {
+func (s *Switch) draw(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	return time.Duration(s.random.Int64N(int64(d)))
-}
-
-// firstResend is how long TCP waits before it sends a segment again; it doubles.
-const firstResend = 200 * time.Millisecond
-
-// arrival says when a segment that is sent now gets there.
-func (l *link) arrival(now time.Time, size int) time.Time {
-	l.mu.Lock()
-	f := l.faults
-	if f.BytesPerSecond > 0 {
-		if l.busy.Before(now) {
-			l.busy = now
-		}
-		l.busy = l.busy.Add(time.Duration(size) * time.Second / time.Duration(f.BytesPerSecond))
-		now = l.busy
-	}
-	l.mu.Unlock()
-	at := now.Add(f.Delay + l.net.upTo(f.Jitter))
-	for resend := firstResend; l.net.chance(f.Loss); resend *= 2 {
-		at = at.Add(resend)
-	}
-	return at
-}
-
-func (l *link) held() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.faults.Cut
-}
-
-// pair is one connection.
-type pair struct {
-	there, back *stream
-	links       [2]*link
-	once        sync.Once
-}
-
-func (p *pair) fail(err error) {
-	p.there.fail(err)
-	p.back.fail(err)
-	p.forget()
-}
-
-func (p *pair) forget() {
-	p.once.Do(func() {
-		for _, l := range p.links {
-			l.mu.Lock()
-			delete(l.conns, p)
-			l.mu.Unlock()
-		}
-	})
 }
 
 // Listen opens an address on a host.
@@ -138,38 +140,41 @@ func (s *Switch) Listen(host, at string) (net.Listener, error) {
 	if s.listeners[at] != nil {
 		return nil, fmt.Errorf("listen %s: address already in use", at)
 	}
-	l := &listener{net: s, host: host, at: address(at), backlog: make(chan net.Conn, 128), done: make(chan struct{})}
+	l := &listener{net: s, host: host, at: address(at), backlog: make(chan *conn, 128), done: make(chan struct{})}
 	s.listeners[at] = l
 	return l, nil
 }
 
-// Dial connects a host to an address.
-func (s *Switch) Dial(ctx context.Context, host, to string) (net.Conn, error) {
-	s.mu.Lock()
-	l := s.listeners[to]
-	s.mu.Unlock()
-	if l == nil {
-		return nil, fmt.Errorf("dial %s: connection refused", to)
-	}
-	links := [2]*link{s.link(host, l.host), s.link(l.host, host)}
-	p := &pair{there: newStream(links[0]), back: newStream(links[1]), links: links}
-	for _, link := range links {
-		link.mu.Lock()
-		link.conns[p] = struct{}{}
-		link.mu.Unlock()
-	}
-	local := address(host + ":0")
-	ours := &conn{in: p.back, out: p.there, local: local, remote: l.at, reading: newDeadline(), writing: newDeadline(), closed: p.forget}
-	theirs := &conn{in: p.there, out: p.back, local: l.at, remote: local, reading: newDeadline(), writing: newDeadline(), closed: p.forget}
-	select {
-	case l.backlog <- theirs:
-		return ours, nil
-	case <-l.done:
-		p.fail(errBroken)
-		return nil, fmt.Errorf("dial %s: connection refused", to)
-	case <-ctx.Done():
-		p.fail(errBroken)
-		return nil, ctx.Err()
+// knockEvery is how often a call goes out again while the way is cut.
+const knockEvery = 500 * time.Millisecond
+
+// Dial connects a host to an address. While the way is cut, it hangs.
+func (s *Switch) Dial(ctx context.Context, from, to string) (net.Conn, error) {
+	for {
+		s.mu.Lock()
+		l := s.listeners[to]
+		s.mu.Unlock()
+		if l == nil {
+			return nil, fmt.Errorf("dial %s: connection refused", to)
+		}
+		there, back := s.link(from, l.host), s.link(l.host, from)
+		wait := knockEvery
+		if !there.held() && !back.held() {
+			there, back := there.send(time.Now(), 64), back.send(time.Now(), 64)
+			if wait = time.Until(there.at) + time.Until(back.at); wait == 0 {
+				return l.connect(ctx, from)
+			}
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, ctx.Err()
+		}
+		if wait != knockEvery && !there.held() && !back.held() {
+			return l.connect(ctx, from)
+		}
 	}
 }
 
@@ -177,9 +182,26 @@ type listener struct {
 	net     *Switch
 	host    string
 	at      address
-	backlog chan net.Conn
+	backlog chan *conn
 	done    chan struct{}
 	once    sync.Once
+}
+
+func (l *listener) connect(ctx context.Context, from string) (net.Conn, error) {
+	p := &pair{there: newStream(l.net.link(from, l.host)), back: newStream(l.net.link(l.host, from))}
+	p.there.link.add(p)
+	p.back.link.add(p)
+	ours, theirs := p.ends(address(from+":0"), l.at)
+	select {
+	case l.backlog <- theirs:
+		return ours, nil
+	case <-l.done:
+		p.fail(errBroken)
+		return nil, fmt.Errorf("dial %s: connection refused", l.at)
+	case <-ctx.Done():
+		p.fail(errBroken)
+		return nil, ctx.Err()
+	}
 }
 
 func (l *listener) Accept() (net.Conn, error) {
@@ -192,18 +214,15 @@ func (l *listener) Accept() (net.Conn, error) {
 }
 
 func (l *listener) Close() error {
-	err := errors.New("closed twice")
+	err := net.ErrClosed
 	l.once.Do(func() {
-		close(l.done)
 		l.net.mu.Lock()
 		delete(l.net.listeners, string(l.at))
 		l.net.mu.Unlock()
+		close(l.done)
 		err = nil
 	})
-	if err != nil {
-		return net.ErrClosed
-	}
-	return nil
+	return err
 }
 
 func (l *listener) Addr() net.Addr { return l.at }
