@@ -3,12 +3,14 @@ package sim
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // pair is one connection: a stream each way.
 type pair struct {
 	there, back *stream
+	closed      atomic.Int32 // ends
 	once        sync.Once
 }
 
@@ -32,6 +34,7 @@ type conn struct {
 	in, out          *stream
 	local, remote    address
 	reading, writing *deadline
+	done             atomic.Bool
 }
 
 func (p *pair) ends(caller, called address) (ours, theirs *conn) {
@@ -57,9 +60,13 @@ func (c *conn) Write(p []byte) (int, error) {
 
 // Close says goodbye: the other end reads what is under way and then the end.
 func (c *conn) Close() error {
-	c.out.end()
-	c.in.fail(net.ErrClosed)
-	c.pair.forget()
+	if c.done.CompareAndSwap(false, true) {
+		c.out.end()
+		c.in.abandon()
+		if c.pair.closed.Add(1) == 2 {
+			c.pair.forget()
+		}
+	}
 	return nil
 }
 
@@ -134,4 +141,3 @@ func (d *deadline) wait(wake <-chan struct{}, until time.Time) {
 	case <-timer.C:
 	}
 }
-

@@ -19,14 +19,16 @@ const windowBytes = 1 << 20
 // the time at which it arrives. Readers and writers block on channels alone, so
 // that a bubble's clock can move.
 type stream struct {
-	link *link
+	link *link // that carries it
+	back *link // that carries what the reader says of it
 
 	mu       sync.Mutex
 	segments []segment
 	under    int       // bytes in segments
 	last     time.Time // the arrival of the newest segment
 	ended    bool      // the writer closed
-	err      error     // the connection is broken, or the reader closed
+	err      error     // the connection is broken
+	gone     bool      // the reader closed
 	mute     bool      // what is written from now on gets lost
 	wake     chan struct{}
 }
@@ -36,7 +38,9 @@ type segment struct {
 	data []byte
 }
 
-func newStream(l *link) *stream { return &stream{link: l, wake: make(chan struct{})} }
+func newStream(l, back *link) *stream {
+	return &stream{link: l, back: back, wake: make(chan struct{})}
+}
 
 // change wakes everybody who waits; the lock is held.
 func (s *stream) change() {
@@ -54,11 +58,14 @@ func (s *stream) read(p []byte, deadline *deadline) (int, error) {
 		case s.err != nil:
 			s.mu.Unlock()
 			return 0, s.err
+		case s.gone:
+			s.mu.Unlock()
+			return 0, net.ErrClosed
 		case deadline.passed(now):
 			s.mu.Unlock()
 			return 0, os.ErrDeadlineExceeded
-		case len(s.segments) > 0 && s.link.held():
-			// it waits for the link
+		case s.link.held():
+			// nothing arrives, not even the end
 		case len(s.segments) > 0:
 			if until = s.segments[0].at; !until.After(now) {
 				n := s.take(p, now)
@@ -107,7 +114,10 @@ func (s *stream) write(p []byte, at time.Time, deadline *deadline) (int, error) 
 		case deadline.passed(time.Now()):
 			s.mu.Unlock()
 			return 0, os.ErrDeadlineExceeded
-		case s.mute:
+		case s.gone && !s.back.held():
+			s.mu.Unlock()
+			return 0, errBroken
+		case s.gone || s.mute:
 			s.mu.Unlock()
 			return len(p), nil
 		case s.under < windowBytes:
@@ -132,6 +142,17 @@ func (s *stream) end() {
 	defer s.mu.Unlock()
 	if !s.ended {
 		s.ended = true
+		s.change()
+	}
+}
+
+// abandon is the reader's close: what is under way is lost, and the writer hears
+// of it when it writes again.
+func (s *stream) abandon() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.gone {
+		s.gone, s.segments, s.under = true, nil, 0
 		s.change()
 	}
 }

@@ -22,6 +22,7 @@ type Switch struct {
 	mu        sync.Mutex
 	random    *rand.Rand
 	listeners map[string]*listener // by address
+	owners    map[string]string    // host by address, also after its listener
 	links     map[[2]string]*link  // by who sends and who receives
 	hosts     map[string]*host
 }
@@ -35,7 +36,7 @@ type host struct {
 
 // NewSwitch makes a network whose faults come from a seed.
 func NewSwitch(seed uint64) *Switch {
-	return &Switch{random: rand.New(rand.NewPCG(seed, 1)), listeners: map[string]*listener{},
+	return &Switch{random: rand.New(rand.NewPCG(seed, 1)), listeners: map[string]*listener{}, owners: map[string]string{},
 		links: map[[2]string]*link{}, hosts: map[string]*host{}}
 }
 
@@ -141,8 +142,23 @@ func (s *Switch) Listen(host, at string) (net.Listener, error) {
 		return nil, fmt.Errorf("listen %s: address already in use", at)
 	}
 	l := &listener{net: s, host: host, at: address(at), backlog: make(chan *conn, 128), done: make(chan struct{})}
-	s.listeners[at] = l
+	s.listeners[at], s.owners[at] = l, host
 	return l, nil
+}
+
+// Refuse closes every listener of a host; those who waited in them are reset.
+func (s *Switch) Refuse(name string) {
+	s.mu.Lock()
+	var list []*listener
+	for _, l := range s.listeners {
+		if l.host == name {
+			list = append(list, l)
+		}
+	}
+	s.mu.Unlock()
+	for _, l := range list {
+		l.Close()
+	}
 }
 
 // knockEvery is how often a call goes out again while the way is cut.
@@ -152,29 +168,39 @@ const knockEvery = 500 * time.Millisecond
 func (s *Switch) Dial(ctx context.Context, from, to string) (net.Conn, error) {
 	for {
 		s.mu.Lock()
-		l := s.listeners[to]
+		l, owner := s.listeners[to], s.owners[to]
 		s.mu.Unlock()
+		there, back := s.link(from, owner), s.link(owner, from)
+		if there.held() || back.held() {
+			if err := pause(ctx, knockEvery); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		now := time.Now()
+		asked := there.send(now, 64)
+		answered := back.send(asked.at, 64)
+		if err := pause(ctx, answered.at.Sub(now)); err != nil {
+			return nil, err
+		}
 		if l == nil {
 			return nil, fmt.Errorf("dial %s: connection refused", to)
 		}
-		there, back := s.link(from, l.host), s.link(l.host, from)
-		wait := knockEvery
-		if !there.held() && !back.held() {
-			there, back := there.send(time.Now(), 64), back.send(time.Now(), 64)
-			if wait = time.Until(there.at) + time.Until(back.at); wait == 0 {
-				return l.connect(ctx, from)
-			}
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, ctx.Err()
-		}
-		if wait != knockEvery && !there.held() && !back.held() {
-			return l.connect(ctx, from)
-		}
+		return l.connect(ctx, from)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -188,12 +214,18 @@ type listener struct {
 }
 
 func (l *listener) connect(ctx context.Context, from string) (net.Conn, error) {
-	p := &pair{there: newStream(l.net.link(from, l.host)), back: newStream(l.net.link(l.host, from))}
-	p.there.link.add(p)
-	p.back.link.add(p)
+	there, back := l.net.link(from, l.host), l.net.link(l.host, from)
+	p := &pair{there: newStream(there, back), back: newStream(back, there)}
+	there.add(p)
+	back.add(p)
 	ours, theirs := p.ends(address(from+":0"), l.at)
 	select {
 	case l.backlog <- theirs:
+		select {
+		case <-l.done:
+			l.drain() // nobody will
+		default:
+		}
 		return ours, nil
 	case <-l.done:
 		p.fail(errBroken)
@@ -220,9 +252,22 @@ func (l *listener) Close() error {
 		delete(l.net.listeners, string(l.at))
 		l.net.mu.Unlock()
 		close(l.done)
+		l.drain()
 		err = nil
 	})
 	return err
+}
+
+// drain resets those who waited.
+func (l *listener) drain() {
+	for {
+		select {
+		case c := <-l.backlog:
+			c.pair.fail(errBroken)
+		default:
+			return
+		}
+	}
 }
 
 func (l *listener) Addr() net.Addr { return l.at }
