@@ -151,7 +151,7 @@ func Recover(cfg Config, log *slog.Logger) (RecoverInfo, error) {
 			Dir:    filepath.Join(cfg.Data, "raft"),
 			Server: consensus.Server{ID: life.server(), Address: cfg.Listen.Raft, Voter: true},
 			Logger: log,
-		}, &machine{node: &Node{store: s, disk: &disk{}}})
+		}, &machine{node: &Node{store: s, env: Environment{}.withDefaults(), disk: &disk{}}})
 	})
 	if err != nil {
 		return info, err

@@ -88,3 +88,6 @@ func (s *clusterService) row(ctx context.Context, n *risk.PutNode) *apiv1.Status
 	row.AgeMs, row.Listings, row.RulesVersion = answer.AgeMs, answer.Listings, answer.RulesVersion
 	return row
 }
+
+// Status is what this node says of itself, for who runs it in the same process.
+func (n *Node) Status() *apiv1.NodeStatusResponse { return n.status() }

@@ -15,6 +15,9 @@ type Environment struct {
 	Listen func(address string) (net.Listener, error)
 	Dial   consensus.Dialer
 	Free   func(dir string) (bytes uint64, err error) // on the disk of a directory
+	// Synced hears, on the goroutine that waited for it, that the state is on disk
+	// as it stands.
+	Synced func()
 }
 
 func (e Environment) withDefaults() Environment {
@@ -32,6 +35,9 @@ func (e Environment) withDefaults() Environment {
 	}
 	if e.Free == nil {
 		e.Free = freeBytes
+	}
+	if e.Synced == nil {
+		e.Synced = func() {}
 	}
 	return e
 }
