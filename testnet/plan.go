@@ -7,6 +7,7 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -47,7 +48,12 @@ type Options struct {
 	Rules []byte
 	// Tune may change a node's configuration before it is written.
 	Tune func(*node.Config)
-	Now  time.Time
+	// Hosts are the addresses of the nodes, in order; nil means that all are on
+	// 127.0.0.1.
+	Hosts []string
+	// Prepare may change the command that starts a node process.
+	Prepare func(node string, cmd *exec.Cmd)
+	Now     time.Time
 }
 
 // MaxNodes is how many nodes one machine is asked to carry.
@@ -121,13 +127,22 @@ func (p *Plan) place(o Options) error {
 	}
 	for i := range o.Nodes {
 		n := PlannedNode{Name: fmt.Sprintf("n%d", i+1), Institution: institutionOf(i), Voter: i < o.Voters,
-			Raft: addresses[3*i], API: addresses[3*i+1], HTTP: addresses[3*i+2]}
+			Raft: o.at(i, addresses[3*i]), API: o.at(i, addresses[3*i+1]), HTTP: o.at(i, addresses[3*i+2])}
 		_, _ = rand.Read(n.ID[:])
 		n.Dir = filepath.Join(p.Dir, "nodes", n.Name)
 		n.Config = filepath.Join(n.Dir, "node.yaml")
 		p.Nodes = append(p.Nodes, n)
 	}
 	return nil
+}
+
+// at moves an address to the host of the i-th node.
+func (o *Options) at(i int, address string) string {
+	if i >= len(o.Hosts) {
+		return address
+	}
+	_, port, _ := net.SplitHostPort(address)
+	return net.JoinHostPort(o.Hosts[i], port)
 }
 
 // institutionOf says who runs the i-th node: the hub the first, each member one.

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -123,7 +124,11 @@ func (w *writer) profile(p *party) error {
 
 func (w *writer) nodeFiles(n *PlannedNode) error {
 	id := node.Identity{Network: w.plan.Network, Institution: n.Institution, Role: node.RoleNode, Name: n.Name}
-	cert, key, err := w.ca.Issue(id, []string{"127.0.0.1", "::1", "localhost", n.Name}, w.now)
+	host, _, err := net.SplitHostPort(n.API)
+	if err != nil {
+		return err
+	}
+	cert, key, err := w.ca.Issue(id, []string{host, "127.0.0.1", "::1", "localhost", n.Name}, w.now)
 	if err != nil {
 		return err
 	}
