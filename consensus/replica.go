@@ -42,8 +42,6 @@ type Config struct {
 	SnapshotThreshold uint64        // 8192 entries between two cuts of the log
 	SnapshotInterval  time.Duration // 30 s between two looks at that
 
-	OnTerm func(uint64) error
-	Hold func() error
 	store logStore // tests replace the log on disk
 }
 

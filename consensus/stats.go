@@ -27,7 +27,6 @@ type Stats struct {
 	Committed uint64
 	Applied   uint64
 
-	ImagesSent, ImagesReceived uint64
 	InFlight int // proposals that wait for raft
 	Servers  []Server
 }
