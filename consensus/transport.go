@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -16,15 +17,35 @@ type streamLayer struct {
 	net.Listener
 	dial      Dialer
 	advertise string
+	check     func(id string) error // judges whom a caller wants
+	patience  time.Duration         // with a caller's preface
 }
 
 // Addr is the address that peers use, not the one we listen on.
 func (s streamLayer) Addr() net.Addr { return address(s.advertise) }
 
+// Accept never waits for what a caller has to say.
+func (s streamLayer) Accept() (net.Conn, error) {
+	conn, err := s.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &prefacedConn{Conn: conn, check: s.check, patience: s.patience}, nil
+}
+
+// Dial gets a target of meantFor's making.
 func (s streamLayer) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	return s.dial(ctx, string(to))
+	id, at := apart(to)
+	conn, err := s.dial(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	if err := writePreface(ctx, conn, id); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
 }
 
 type address string
@@ -36,6 +57,8 @@ func (a address) String() string { return string(a) }
 // answers. Embedding keeps pre-vote, which raft looks for by type.
 type transport struct {
 	*raft.NetworkTransport
+	id      string
+	log     *bridge
 	peers   *peers
 	admit   func(payload []byte) error
 	checked chan raft.RPC
@@ -43,33 +66,49 @@ type transport struct {
 	once    sync.Once
 	conns   *Gate // every connection, so that Close can end them
 	work    sync.WaitGroup
+	refused atomic.Uint64 // connections that were meant for another server
 }
 
 var _ raft.WithPreVote = (*transport)(nil)
 
 func newTransport(cfg *Config, seen *peers, logger *bridge) *transport {
 	conns := new(Gate)
-	stream := streamLayer{
-		Listener:  conns.Listener(cfg.Gate.Listener(cfg.Listener)),
-		dial:      conns.Dialer(cfg.Gate.Dialer(cfg.Dial)),
-		advertise: cfg.Advertise,
-	}
 	t := &transport{
-		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-			Stream:                  stream,
-			MaxPool:                 3,
-			Timeout:                 cfg.IOTimeout,
-			Logger:                  logger,
-			MsgpackUseNewTimeFormat: true,
-		}),
+		id:      cfg.ID,
+		log:     logger,
 		peers:   seen,
 		admit:   cfg.Admit,
 		checked: make(chan raft.RPC),
 		done:    make(chan struct{}),
 		conns:   conns,
 	}
+	stream := streamLayer{
+		Listener:  conns.Listener(cfg.Gate.Listener(cfg.Listener)),
+		dial:      conns.Dialer(cfg.Gate.Dialer(cfg.Dial)),
+		advertise: cfg.Advertise,
+		check:     t.checkAddressee,
+		patience:  cfg.IOTimeout,
+	}
+	t.NetworkTransport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream:                  stream,
+		MaxPool:                 3,
+		Timeout:                 cfg.IOTimeout,
+		Logger:                  logger,
+		MsgpackUseNewTimeFormat: true,
+	})
 	t.work.Go(t.guard)
 	return t
+}
+
+// checkAddressee refuses what is meant for another server, most likely for the
+// one that this server was before it lost its disk.
+func (t *transport) checkAddressee(id string) error {
+	if id == t.id {
+		return nil
+	}
+	t.refused.Add(1)
+	t.log.Warn("a connection is meant for another server and is refused", "meant", id)
+	return errMisdirected
 }
 
 // Consumer gives raft only what the guard let pass.
@@ -150,18 +189,6 @@ func decodeConfiguration(data []byte) (c raft.Configuration, err error) {
 		return c, errors.New("configuration: has no servers")
 	}
 	return c, nil
-}
-
-// AppendEntries also notes who answered. Heartbeats come this way.
-func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
-	asked := contact{asked: time.Now(), number: t.peers.next(), term: args.Term}
-	*resp = raft.AppendEntriesResponse{} // raft reuses it; an answer must not survive its question
-	err := t.NetworkTransport.AppendEntries(id, target, args, resp)
-	if err == nil && resp.Term == args.Term {
-		asked.last, asked.agreed = resp.LastLog, resp.Success
-		t.peers.note(string(id), asked)
-	}
-	return err
 }
 
 // Close ends the listener and every connection, so that nothing waits on a peer.
