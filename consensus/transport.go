@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -61,6 +62,7 @@ type transport struct {
 	log     *bridge
 	peers   *peers
 	admit   func(payload []byte) error
+	held    func() error // why this server takes nothing new
 	checked chan raft.RPC
 	done    chan struct{}
 	once    sync.Once
@@ -71,20 +73,22 @@ type transport struct {
 
 var _ raft.WithPreVote = (*transport)(nil)
 
-func newTransport(cfg *Config, seen *peers, logger *bridge) *transport {
+// newTransport takes a gate of the replica's own, beside the caller's.
+func newTransport(cfg *Config, own *Gate, seen *peers, logger *bridge) *transport {
 	conns := new(Gate)
 	t := &transport{
 		id:      cfg.ID,
 		log:     logger,
 		peers:   seen,
 		admit:   cfg.Admit,
+		held:    cfg.held,
 		checked: make(chan raft.RPC),
 		done:    make(chan struct{}),
 		conns:   conns,
 	}
 	stream := streamLayer{
-		Listener:  conns.Listener(cfg.Gate.Listener(cfg.Listener)),
-		dial:      conns.Dialer(cfg.Gate.Dialer(cfg.Dial)),
+		Listener:  conns.Listener(own.Listener(cfg.Gate.Listener(cfg.Listener))),
+		dial:      conns.Dialer(own.Dialer(cfg.Gate.Dialer(cfg.Dial))),
 		advertise: cfg.Advertise,
 		check:     t.checkAddressee,
 		patience:  cfg.IOTimeout,
@@ -120,7 +124,7 @@ func (t *transport) guard() {
 		select {
 		case rpc := <-incoming:
 			if err := t.check(rpc.Command); err != nil {
-				rpc.Respond(nil, err)
+				t.refuse(rpc, err)
 				continue
 			}
 			select {
@@ -134,11 +138,29 @@ func (t *transport) guard() {
 	}
 }
 
+// refuse answers with an error, behind an image that is still on its way: what
+// is left of it must not be taken for the next message.
+func (t *transport) refuse(rpc raft.RPC, err error) {
+	if rpc.Reader == nil {
+		rpc.Respond(nil, err)
+		return
+	}
+	t.work.Go(func() {
+		_, _ = io.Copy(io.Discard, rpc.Reader) // ends with the connection
+		rpc.Respond(nil, err)
+	})
+}
+
 // check refuses what would make raft panic, and entries that the caller does not
 // admit. Raft itself trusts whatever decodes.
 func (t *transport) check(command any) error {
 	switch c := command.(type) {
 	case *raft.AppendEntriesRequest:
+		if len(c.Entries) > 0 {
+			if err := t.held(); err != nil {
+				return err
+			}
+		}
 		for i, entry := range c.Entries {
 			if entry == nil || entry.Index != c.PrevLogEntry+uint64(i)+1 {
 				return errors.New("append: entries are not consecutive")
@@ -147,7 +169,12 @@ func (t *transport) check(command any) error {
 				return fmt.Errorf("append: entry %d: %w", entry.Index, err)
 			}
 		}
+	case *raft.TimeoutNowRequest:
+		return t.held() // it would lead, and hand over at once
 	case *raft.InstallSnapshotRequest:
+		if err := t.held(); err != nil {
+			return err
+		}
 		if c.SnapshotVersion != raft.SnapshotVersionMax || c.Size <= 0 || c.LastLogIndex == 0 {
 			return errors.New("image: version, size or index is out of range")
 		}
