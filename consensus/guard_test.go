@@ -49,7 +49,7 @@ func TestMessagesThatWouldStopRaftAreRefused(t *testing.T) {
 		{"an image without a configuration", image(1, 10, nil), "image"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			tr := &transport{admit: func(payload []byte) error {
+			tr := &transport{held: func() error { return nil }, admit: func(payload []byte) error {
 				if string(payload) == "future" {
 					return errors.New("the stamp is too far ahead")
 				}
