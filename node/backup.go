@@ -149,6 +149,7 @@ func Recover(cfg Config, log *slog.Logger) (RecoverInfo, error) {
 	info, err := withState(&cfg, func(s *store.Store, info *RecoverInfo) error {
 		return consensus.Recover(consensus.RecoverConfig{
 			Dir:    filepath.Join(cfg.Data, "raft"),
+			Term:   anchoredTerm(&cfg, life),
 			Server: consensus.Server{ID: life.server(), Address: cfg.Listen.Raft, Voter: true},
 			Logger: log,
 		}, &machine{node: &Node{store: s, env: Environment{}.withDefaults(), disk: &disk{}}})
@@ -164,6 +165,15 @@ func Recover(cfg Config, log *slog.Logger) (RecoverInfo, error) {
 		return info, err
 	}
 	return info, life.write(cfg.Anchor)
+}
+
+// anchoredTerm is the highest term that the anchor knows; 0 if it cannot be read.
+func anchoredTerm(cfg *Config, life incarnation) uint64 {
+	a, err := openAnchor(cfg.Anchor, life)
+	if err != nil {
+		return 0
+	}
+	return a.load().Term
 }
 
 // withState opens the state of a node that does not run.
