@@ -131,6 +131,7 @@ type Replica struct {
 	cfg      Config
 	raft     *raft.Raft
 	disk     *disk
+	terms    *terms
 	delivery *delivery
 	trans    *transport
 	peers    *peers
@@ -191,9 +192,9 @@ func Start(cfg Config, machine Machine) (*Replica, error) {
 	}
 	r.disk = newDisk(store, &r.cfg, r.delivery.fail, logger)
 	r.trans = newTransport(&r.cfg, &r.disk.gate, r.peers, logger)
-	stable := &terms{StableStore: r.disk, onTerm: cfg.OnTerm, fail: r.delivery.fail, told: term}
+	r.terms = &terms{StableStore: r.disk, onTerm: cfg.OnTerm, fail: r.delivery.fail, told: term}
 	notify := make(chan bool, 16)
-	if err := r.startRaft(stable, machine, logger, notify); err != nil {
+	if err := r.startRaft(machine, logger, notify); err != nil {
 		return nil, errors.Join(err, r.trans.Close(), store.Close())
 	}
 	r.watch(notify)
@@ -203,7 +204,7 @@ func Start(cfg Config, machine Machine) (*Replica, error) {
 }
 
 // startRaft turns the panics with which raft meets its disk into errors.
-func (r *Replica) startRaft(stable *terms, machine Machine, logger *bridge, notify chan<- bool) (err error) {
+func (r *Replica) startRaft(machine Machine, logger *bridge, notify chan<- bool) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%v", p)
@@ -216,7 +217,7 @@ func (r *Replica) startRaft(stable *terms, machine Machine, logger *bridge, noti
 		}
 	}()
 	r.raft, err = raft.NewRaft(r.cfg.raftConfig(logger, notify), r.delivery, guardedLog{r.disk, r.delivery},
-		stable, newImages(machine, &r.delivery.counts, r.stopping), r.trans)
+		r.terms, newImages(machine, &r.delivery.counts, r.stopping), r.trans)
 	return err
 }
 
@@ -228,6 +229,12 @@ func (r *Replica) Bootstrap() error {
 		Suffrage: raft.Voter,
 		ID:       raft.ServerID(r.cfg.ID),
 		Address:  raft.ServerAddress(r.cfg.Advertise),
+	}
+	// An error in the middle of founding would leave raft without a goroutine.
+	if last, _ := r.disk.LastIndex(); last == 0 && r.raft.CurrentTerm() == 0 {
+		if err := r.terms.tell(1); err != nil {
+			return fmt.Errorf("bootstrap: %w", err)
+		}
 	}
 	err := r.await(context.Background(), func() error {
 		return r.raft.BootstrapCluster(raft.Configuration{Servers: []raft.Server{founder}}).Error()
