@@ -68,6 +68,11 @@ func VerifyBackup(r io.Reader, scratch string) (BackupInfo, error) {
 // run. What comes back is the past, so the node lives a new life with it: it has
 // no vote until the network has brought it up to date and given it one.
 func Restore(cfg Config, r io.Reader) (BackupInfo, error) {
+	lock, err := lockData(cfg.Data)
+	if err != nil {
+		return BackupInfo{}, err
+	}
+	defer lock.Close()
 	life, err := nextLife(&cfg)
 	if err != nil {
 		return BackupInfo{}, err
@@ -129,6 +134,11 @@ type RecoverInfo struct {
 
 // Inspect says what Recover would go on with, and changes nothing.
 func Inspect(cfg Config) (RecoverInfo, error) {
+	lock, err := lockData(cfg.Data)
+	if err != nil {
+		return RecoverInfo{}, err
+	}
+	defer lock.Close()
 	return withState(&cfg, func(s *store.Store, info *RecoverInfo) error { return nil })
 }
 
@@ -137,6 +147,11 @@ func Inspect(cfg Config) (RecoverInfo, error) {
 // gone, and a majority that comes back after all is another network. Everything
 // in this node's log is taken for committed.
 func Recover(cfg Config, log *slog.Logger) (RecoverInfo, error) {
+	lock, err := lockData(cfg.Data)
+	if err != nil {
+		return RecoverInfo{}, err
+	}
+	defer lock.Close()
 	life, err := nextLife(&cfg)
 	if err != nil {
 		return RecoverInfo{}, err

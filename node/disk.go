@@ -78,6 +78,9 @@ const diskEvery = time.Second
 // watchDisk looks once a second and tells when things change.
 func (n *Node) watchDisk(ctx context.Context) error {
 	held := n.disk.hold() != nil
+	if held {
+		n.log.Error("alarm", "error", n.disk.hold())
+	}
 	for pause(ctx, diskEvery) {
 		if _, err := n.disk.look(); err != nil {
 			n.log.Error("alarm", "error", err)

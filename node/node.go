@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,7 @@ type Node struct {
 	health  *health.Server
 	metrics *metrics
 
+	lock    *os.File
 	life    incarnation
 	newborn bool // nothing of an earlier life was found, anywhere on this machine
 	anchor  *anchor
@@ -110,6 +112,9 @@ func (n *Node) open(ctx context.Context) (err error) {
 		if n.founding, err = loadFounding(n.cfg.Founding, n.network); err != nil {
 			return err
 		}
+	}
+	if n.lock, err = lockData(n.cfg.Data); err != nil {
+		return err
 	}
 	if n.disk, err = openDisk(&n.cfg, n.env.Free); err != nil {
 		return err
@@ -242,6 +247,9 @@ func (n *Node) close() error {
 			errs = append(errs, n.saveAnchor())
 		}
 		errs = append(errs, n.store.Close())
+	}
+	if n.lock != nil {
+		errs = append(errs, n.lock.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -184,6 +184,11 @@ func foundingAddresses(founding []*risk.Signed, self risk.ID) []string {
 // at once still loses nothing: nobody begins anew without a majority of others.
 func (n *Node) resolve(ctx context.Context, d *doubt) error {
 	n.log.Error("alarm", "error", d)
+	lock, err := lockData(n.cfg.Data)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
 	addresses := n.otherAddresses()
 	if len(addresses) == 0 {
 		return fmt.Errorf("%w; this node knows no other to be rebuilt from: put back the directory that it left, or see `risknet cluster recover --help`", d)

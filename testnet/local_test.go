@@ -360,3 +360,18 @@ func (n *network) tryRestartWithKeys(change func([]node.TokenKey) []node.TokenKe
 	}
 	return n.Start("n1")
 }
+
+// Who was told that its listing is visible reads it at once, on the node that
+// told it, whichever that is.
+func TestAReceiptIsVisibleWhereItWasGiven(t *testing.T) {
+	n := start(t, 3, 3)
+	for i := range 6 {
+		for _, name := range n.names() {
+			value := values(100*i, 1)[0]
+			n.reports(n.institution(name), name, risk.KindIP, value)
+			if a := n.check(name, "ip", value, 0); !a.Listed {
+				t.Fatalf("%s: its own listing %d is answered %v", name, i, a)
+			}
+		}
+	}
+}

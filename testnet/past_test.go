@@ -174,3 +174,14 @@ func TestSwappedDirectoriesAreRefusedByName(t *testing.T) {
 	n.comesBack("n3")
 	n.agree()
 }
+
+func TestTwoProcessesNeverShareADataDirectory(t *testing.T) {
+	n := start(t, 1, 1)
+	err := n.Start("n1")
+	if err == nil || !strings.Contains(err.Error(), "another process runs on") {
+		t.Errorf("a second n1 started: %v", err)
+	}
+	if a := n.check("n1", "ip", "203.0.113.9", 0); a.Advice != "allow" {
+		t.Errorf("the first one suffered: %v", a)
+	}
+}

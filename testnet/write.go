@@ -154,6 +154,7 @@ func (w *writer) nodeConfig(i int, tune func(*node.Config)) error {
 	cfg.Name, cfg.ID, cfg.Network = n.Name, n.ID.String(), w.plan.ID.String()
 	cfg.Data, cfg.TokenKeys, cfg.LogKey = "data", "token.keys", "log.key"
 	cfg.FaultControl = "fault.sock"
+	cfg.Disk.Reserve = 256 << 20 // several nodes share one disk, and keep little
 	cfg.Listen = node.ListenConfig{Raft: n.Raft, API: n.API, HTTP: n.HTTP}
 	cfg.TLS = node.TLSConfig{CA: "../../ca.pem", Certificate: "tls.pem", Key: "tls.key"}
 	for _, name := range w.order {
