@@ -160,28 +160,32 @@ const (
 
 // Ports are taken from below those that the kernel gives to outgoing
 // connections (32768 and up on Linux), so that no connection of a neighbour sits
-// on one between the plan and the start.
+// on one between the plan and the start. Each process plans in a window of its
+// own, so that it does not take the port of a neighbour's node that is down for
+// a moment.
 const (
-	firstPort = 15_000
-	lastPort  = 32_000
+	firstPort  = 15_000
+	lastPort   = 32_000
+	portWindow = 500
 )
 
 // freeAddresses finds ports that nobody listens on. All are held until the last
 // is known, so that none is given twice.
 func freeAddresses(n int) ([]string, error) {
 	var addresses []string
+	window := firstPort + os.Getpid()%((lastPort-firstPort)/portWindow)*portWindow
 	for range 100 * n {
 		if len(addresses) == n {
 			return addresses, nil
 		}
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstPort+mathrand.IntN(lastPort-firstPort)))
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", window+mathrand.IntN(portWindow)))
 		if err != nil {
 			continue // somebody has it
 		}
 		defer l.Close()
 		addresses = append(addresses, l.Addr().String())
 	}
-	return nil, fmt.Errorf("find %d free ports from %d to %d on 127.0.0.1: too many are taken; end what holds them", n, firstPort, lastPort)
+	return nil, fmt.Errorf("find %d free ports from %d to %d on 127.0.0.1: too many are taken; end what holds them", n, window, window+portWindow)
 }
 
 // party is an institution of the plan and its secrets.
