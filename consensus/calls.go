@@ -23,7 +23,11 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 }
 
 func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
-	return t.NetworkTransport.AppendEntriesPipeline(id, meantFor(id, target))
+	inner, err := t.NetworkTransport.AppendEntriesPipeline(id, meantFor(id, target))
+	if err != nil {
+		return nil, err
+	}
+	return newPipeline(inner), nil
 }
 
 func (t *transport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
