@@ -32,7 +32,16 @@ type World struct {
 	machines []*machine
 	it       *machine // the one that an event named last by its part
 	watch    *watch
+	history  *history
 	story    story
+
+	director *writer // carries the scenario's own commands
+	named    map[string]*subject
+
+	begun     time.Duration // when the network was well
+	faults    map[string]int
+	subjects  int // that porcupine looked at
+	undecided int // for which it had not enough time
 }
 
 // settings are what a world is made with.
@@ -50,7 +59,8 @@ type settings struct {
 func newWorld(s settings) (*World, error) {
 	w := &World{Switch: NewSwitch(s.seed), log: s.log, random: rand.New(rand.NewPCG(s.seed, 2)),
 		begin: time.Now(), dir: s.dir}
-	w.watch = newWatch(w)
+	w.watch, w.history, w.named = newWatch(w), newHistory(w.begin), map[string]*subject{}
+	w.faults = map[string]int{}
 	plan, err := testnet.NewPlan(testnet.Options{Dir: filepath.Join(s.dir, "net"), Nodes: s.nodes, Voters: s.voters,
 		Now: w.begin, Tune: func(c *node.Config) {
 			c.FaultControl = "" // a socket of the machine stops the fake clock
