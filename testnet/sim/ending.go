@@ -62,9 +62,9 @@ func (w *World) acknowledged(held map[string]bool) {
 	for id, want := range inForce {
 		is, there := held[id]
 		switch {
-		case !there:
+		case !there && want: // one that was lifted may be gone
 			w.watch.report("I1", "listing %s was acknowledged and is not in the state", id)
-		case is != want && !unsure[id]:
+		case there && is != want && !unsure[id]:
 			w.watch.report("I1", "listing %s: in force is %v, and its receipts say %v", id, is, want)
 		}
 	}

@@ -18,7 +18,6 @@ import (
 // their own, checkers ask every node about all of them.
 type load struct {
 	world   *World
-	history *history
 	mean    time.Duration // between two operations of one client
 	stop    context.CancelFunc
 	clients sync.WaitGroup
@@ -27,46 +26,53 @@ type load struct {
 const (
 	writePatience = 40 * time.Second
 	checkPatience = 8 * time.Second
-	// maxWrites of one subject, and maxChecks: what porcupine takes in a moment.
-	maxWrites = 12
-	ownAlive  = 6
+	maxWrites     = 12 // of one subject
+	ownAlive      = 6  // subjects of one writer at a time
 )
 
-// startLoad prepares a writer and a checker for each of up to three institutions,
-// and lets them work.
-func (w *World) startLoad(perSecond float64) (*load, error) {
+// startLoad lets a writer and a checker of each of up to three institutions work.
+// The function it gives waits for what is under way, and may be called again.
+func (w *World) startLoad(perSecond float64) (end func(), err error) {
 	ctx, stop := context.WithCancel(context.Background())
-	l := &load{world: w, history: w.history, stop: stop}
+	l := &load{world: w, stop: stop}
+	if perSecond == 0 {
+		return l.end, nil
+	}
 	institutions := min(3, len(w.machines))
 	l.mean = time.Duration(float64(2*institutions) / perSecond * float64(time.Second))
 	for i := range institutions {
-		random := rand.New(rand.NewPCG(w.random.Uint64(), 3))
-		wr, err := w.newWriter(ctx, w.machines[i].Institution, random)
-		if err != nil {
-			stop()
-			l.clients.Wait()
+		if err := l.institution(ctx, w.machines[i].Institution); err != nil {
+			l.end()
 			return nil, err
 		}
-		l.clients.Go(func() { l.run(ctx, random, wr.step); wr.close() })
-		ch, err := w.newChecker(ctx, w.machines[i].Institution, random)
-		if err != nil {
-			stop()
-			l.clients.Wait()
-			return nil, err
-		}
-		dice := rand.New(rand.NewPCG(w.random.Uint64(), 4))
-		l.clients.Go(func() { l.run(ctx, dice, func(ctx context.Context) { ch.step(ctx, dice) }); ch.close() })
 	}
-	return l, nil
+	return l.end, nil
 }
 
-func (l *load) run(ctx context.Context, dice *rand.Rand, step func(context.Context)) {
+func (l *load) institution(ctx context.Context, name string) error {
+	dice, others := l.world.dice(), l.world.dice()
+	wr, err := l.world.newWriter(ctx, name, dice)
+	if err != nil {
+		return err
+	}
+	l.clients.Go(func() { l.run(ctx, dice, wr.step); wr.close() })
+	ch, err := l.world.newChecker(ctx, name)
+	if err != nil {
+		return err
+	}
+	l.clients.Go(func() { l.run(ctx, others, func() { ch.step(others) }); ch.close() })
+	return nil
+}
+
+// dice gives a goroutine a source of its own, from the world's seed.
+func (w *World) dice() *rand.Rand { return rand.New(rand.NewPCG(w.random.Uint64(), 3)) }
+
+func (l *load) run(ctx context.Context, dice *rand.Rand, step func()) {
 	for pause(ctx, 1+time.Duration(dice.ExpFloat64()*float64(l.mean))) == nil {
-		step(ctx)
+		step()
 	}
 }
 
-// end lets what is under way be given up.
 func (l *load) end() {
 	l.stop()
 	l.clients.Wait()
@@ -138,8 +144,8 @@ func (wr *writer) Do(ctx context.Context, params risk.Params, items []risk.Item,
 }
 
 // step does one thing to one of the writer's subjects.
-func (wr *writer) step(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, writePatience)
+func (wr *writer) step() {
+	ctx, cancel := context.WithTimeout(context.Background(), writePatience)
 	defer cancel()
 	s := wr.choose()
 	if s.listing == "" {
@@ -240,7 +246,7 @@ type checker struct {
 	clients []*client.Client
 }
 
-func (w *World) newChecker(ctx context.Context, institution string, random *rand.Rand) (*checker, error) {
+func (w *World) newChecker(ctx context.Context, institution string) (*checker, error) {
 	ch := &checker{world: w}
 	for _, m := range w.machines {
 		c, err := w.dial("checker-"+institution, institution, m)
@@ -253,7 +259,6 @@ func (w *World) newChecker(ctx context.Context, institution string, random *rand
 			return nil, err
 		}
 	}
-	random.Shuffle(len(ch.clients), func(i, j int) { ch.clients[i], ch.clients[j] = ch.clients[j], ch.clients[i] })
 	return ch, nil
 }
 
@@ -263,12 +268,12 @@ func (ch *checker) close() {
 	}
 }
 
-func (ch *checker) step(ctx context.Context, dice *rand.Rand) {
+func (ch *checker) step(dice *rand.Rand) {
 	s := ch.world.history.anySubject(dice)
 	if s == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, checkPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), checkPatience)
 	defer cancel()
 	op := ch.world.history.call(check, s)
 	if dice.IntN(2) == 0 {

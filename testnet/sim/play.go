@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"github.com/risknet/risknet/node"
@@ -63,17 +62,15 @@ func (w *World) play(s *Scenario) error {
 	}
 	w.begun = w.now()
 	var err error
-	if w.director, err = w.newWriter(context.Background(), "hub", rand.New(rand.NewPCG(w.random.Uint64(), 5))); err != nil {
+	if w.director, err = w.newWriter(context.Background(), "hub", w.dice()); err != nil {
 		return err
 	}
 	defer w.director.close()
-	if s.Load > 0 {
-		l, err := w.startLoad(s.Load)
-		if err != nil {
-			return err
-		}
-		defer l.end()
+	end, err := w.startLoad(s.Load)
+	if err != nil {
+		return err
 	}
+	defer end()
 	for _, e := range s.Events {
 		w.pass(w.begun + e.At)
 		w.faults[e.Words[0]]++
@@ -82,11 +79,11 @@ func (w *World) play(s *Scenario) error {
 		}
 	}
 	w.pass(w.begun + s.For)
-	return w.afterwards()
+	return w.afterwards(end)
 }
 
-// afterwards ends all faults and looks at what is left.
-func (w *World) afterwards() error {
+// afterwards ends all faults, then the load, and looks at what is left.
+func (w *World) afterwards(end func()) error {
 	w.story.tell(w.now(), "heal")
 	if err := w.heal(); err != nil {
 		w.watch.report("I9", "%v", err)
@@ -96,6 +93,7 @@ func (w *World) afterwards() error {
 		w.watch.report("I9", "%s after all faults ended: %v", healLimit, err)
 		return nil
 	}
+	end()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	size := w.history.seen()

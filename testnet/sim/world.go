@@ -30,7 +30,7 @@ type World struct {
 	begin    time.Time
 	dir      string
 	machines []*machine
-	it       *machine // the one that an event named last by its part
+	it       *machine // the one that a fault met last
 	watch    *watch
 	history  *history
 	story    story
@@ -115,13 +115,13 @@ func (w *World) stop() error {
 
 // find gives a machine by its name, or by its part at this moment: leader,
 // follower (the first voter that runs and does not lead), down, or it (the one
-// found last by its part).
+// that a fault met last).
 func (w *World) find(name string) (*machine, error) {
 	part := func(m *machine) bool { return m.Name == name }
 	switch name {
 	case "it":
 		if w.it == nil {
-			return nil, errors.New("it: no node was named by its part before")
+			return nil, errors.New("it: no fault has met a node before")
 		}
 		return w.it, nil
 	case "leader":
@@ -134,9 +134,6 @@ func (w *World) find(name string) (*machine, error) {
 	i := slices.IndexFunc(w.machines, part)
 	if i < 0 {
 		return nil, fmt.Errorf("%s: there is none", name)
-	}
-	if w.machines[i].Name != name {
-		w.it = w.machines[i]
 	}
 	return w.machines[i], nil
 }
