@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/risknet/risknet/node"
@@ -17,6 +18,7 @@ type Run struct {
 	Dir      string // empty, and on a disk that is quick
 	Log      *slog.Logger
 	Tune     func(*node.Config)
+	Progress *atomic.Int64 // how far fake time has come, if not nil
 }
 
 // Result is what a run found.
@@ -52,6 +54,9 @@ func (r Run) Play() (result *Result, err error) {
 	}()
 	if err != nil {
 		return nil, err
+	}
+	if r.Progress != nil {
+		w.progress = r.Progress
 	}
 	return nil, w.play(s)
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 
@@ -38,6 +39,7 @@ type World struct {
 	director *writer // carries the scenario's own commands
 	named    map[string]*subject
 
+	progress  *atomic.Int64
 	begun     time.Duration // when the network was well
 	faults    map[string]int
 	subjects  int // that porcupine looked at
@@ -60,7 +62,7 @@ func newWorld(s settings) (*World, error) {
 	w := &World{Switch: NewSwitch(s.seed), log: s.log, random: rand.New(rand.NewPCG(s.seed, 2)),
 		begin: time.Now(), dir: s.dir}
 	w.watch, w.history, w.named = newWatch(w), newHistory(w.begin), map[string]*subject{}
-	w.faults = map[string]int{}
+	w.faults, w.progress = map[string]int{}, new(atomic.Int64)
 	plan, err := testnet.NewPlan(testnet.Options{Dir: filepath.Join(s.dir, "net"), Nodes: s.nodes, Voters: s.voters,
 		Now: w.begin, Tune: func(c *node.Config) {
 			c.FaultControl = "" // a socket of the machine stops the fake clock
@@ -148,6 +150,7 @@ func (w *World) pass(until time.Duration) {
 		time.Sleep(min(time.Second, until-w.now()))
 		w.still()
 		w.watch.look()
+		w.progress.Store(int64(w.now()))
 	}
 }
 
