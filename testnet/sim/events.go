@@ -22,6 +22,7 @@ func (w *World) happen(e Event) error {
 	case "isolate":
 		m, err := w.find(rest[0])
 		if err == nil {
+			w.it = m
 			err = w.part([]string{m.Name}, w.others(m.Name))
 		}
 		return err
@@ -46,6 +47,7 @@ func (w *World) machineEvent(verb string, rest []string) error {
 	if err != nil {
 		return err
 	}
+	w.it = m
 	switch {
 	case verb == "crash" && m.life != nil:
 		return m.crash(len(rest) > 1 && rest[1] == "unsynced")

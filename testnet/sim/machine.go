@@ -230,3 +230,19 @@ func (m *machine) halt() error {
 	m.synced(l)
 	return l.err
 }
+
+// ended gives why the node stopped by itself; it is down from then on.
+func (m *machine) ended() error {
+	if m.life == nil {
+		return nil
+	}
+	select {
+	case <-m.life.done:
+		l := m.life
+		m.life = nil
+		m.net.Reset(m.Name)
+		return fmt.Errorf("its end: %w", l.err)
+	default:
+		return nil
+	}
+}

@@ -40,7 +40,7 @@ import (
 //	at 50s expect n2 listed A     at once, from its own state; or clear
 //
 // "all" in the place of two nodes is every link. A node may be named by its part: leader,
-// follower, down; it is the one that was named by its part last.
+// follower, down; "it" is the one that crashed, stopped, was paused, skewed or isolated last.
 type Scenario struct {
 	Name   string
 	Nodes  int

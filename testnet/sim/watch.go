@@ -56,6 +56,9 @@ const maxGoroutines = 1000
 // look compares all nodes while none of their goroutines runs.
 func (w *watch) look() {
 	for _, m := range w.world.machines {
+		if err := m.ended(); err != nil {
+			w.report("I9", "%s ended by itself: %v", m.Name, err)
+		}
 		if n := m.running(); n != nil {
 			s := n.Status()
 			life := 1000*m.life.number + int(m.life.opens.Load())
@@ -63,7 +66,11 @@ func (w *watch) look() {
 			w.head(m.Name, s.Size, standing{root: risk.Hash(s.Root), digest: risk.Hash(s.Digest), by: m.Name})
 		}
 	}
-	w.goroutines = max(w.goroutines, runtime.NumGoroutine())
+	if n := runtime.NumGoroutine(); n > w.goroutines {
+		if w.goroutines = n; n > maxGoroutines*len(w.world.machines) {
+			w.report("I8", "%d goroutines", n)
+		}
+	}
 }
 
 // node compares a node with itself a moment before.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 
@@ -30,9 +31,19 @@ type World struct {
 	begin    time.Time
 	dir      string
 	machines []*machine
-	it       *machine // the one that an event named last by its part
+	it       *machine // the one that a fault met last
 	watch    *watch
+	history  *history
 	story    story
+
+	director *writer // carries the scenario's own commands
+	named    map[string]*subject
+
+	progress  *atomic.Int64
+	begun     time.Duration // when the network was well
+	faults    map[string]int
+	subjects  int // that porcupine looked at
+	undecided int // for which it had not enough time
 }
 
 // settings are what a world is made with.
@@ -50,7 +61,8 @@ type settings struct {
 func newWorld(s settings) (*World, error) {
 	w := &World{Switch: NewSwitch(s.seed), log: s.log, random: rand.New(rand.NewPCG(s.seed, 2)),
 		begin: time.Now(), dir: s.dir}
-	w.watch = newWatch(w)
+	w.watch, w.history, w.named = newWatch(w), newHistory(w.begin), map[string]*subject{}
+	w.faults, w.progress = map[string]int{}, new(atomic.Int64)
 	plan, err := testnet.NewPlan(testnet.Options{Dir: filepath.Join(s.dir, "net"), Nodes: s.nodes, Voters: s.voters,
 		Now: w.begin, Tune: func(c *node.Config) {
 			c.FaultControl = "" // a socket of the machine stops the fake clock
@@ -105,13 +117,13 @@ func (w *World) stop() error {
 
 // find gives a machine by its name, or by its part at this moment: leader,
 // follower (the first voter that runs and does not lead), down, or it (the one
-// found last by its part).
+// that a fault met last).
 func (w *World) find(name string) (*machine, error) {
 	part := func(m *machine) bool { return m.Name == name }
 	switch name {
 	case "it":
 		if w.it == nil {
-			return nil, errors.New("it: no node was named by its part before")
+			return nil, errors.New("it: no fault has met a node before")
 		}
 		return w.it, nil
 	case "leader":
@@ -124,9 +136,6 @@ func (w *World) find(name string) (*machine, error) {
 	i := slices.IndexFunc(w.machines, part)
 	if i < 0 {
 		return nil, fmt.Errorf("%s: there is none", name)
-	}
-	if w.machines[i].Name != name {
-		w.it = w.machines[i]
 	}
 	return w.machines[i], nil
 }
@@ -141,6 +150,7 @@ func (w *World) pass(until time.Duration) {
 		time.Sleep(min(time.Second, until-w.now()))
 		w.still()
 		w.watch.look()
+		w.progress.Store(int64(w.now()))
 	}
 }
 
