@@ -17,7 +17,7 @@ import (
 // TestMatrix measures the rows that were asked for and writes the page.
 func TestMatrix(t *testing.T) {
 	root := moduleRoot(t)
-	m := &matrix{dir: workDir(t), runs: number(t, "RISKNET_CHAOS_RUNS", 20), logf: t.Logf,
+	m := &matrix{dir: workDir(t), runs: number(t, "RISKNET_CHAOS_RUNS", 20),
 		seed: uint64(number(t, "RISKNET_CHAOS_SEED", int(time.Now().Unix())))}
 	var err error
 	if m.points, err = CrashPoints(root); err != nil {
@@ -35,6 +35,7 @@ func TestMatrix(t *testing.T) {
 	}
 	for _, w := range chosen(t) {
 		t.Run(w.name, func(t *testing.T) {
+			m.logf = t.Logf
 			result, err := m.measure(context.Background(), &w)
 			if err != nil {
 				t.Errorf("%v", err)
