@@ -6,10 +6,12 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -33,17 +35,19 @@ func TestMatrix(t *testing.T) {
 	if file == "" {
 		file = filepath.Join(root, "docs", "reliability.jsonl")
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
 	for _, w := range chosen(t) {
 		t.Run(w.name, func(t *testing.T) {
 			m.logf = t.Logf
-			result, err := m.measure(context.Background(), &w)
+			result, err := m.measure(ctx, &w)
 			if err != nil {
 				t.Errorf("%v", err)
 			}
 			for i, count := range result.Broken {
 				t.Errorf("%s was broken %d times", i, count)
 			}
-			if result.Runs == 0 && result.Skipped == "" {
+			if ctx.Err() != nil || result.Runs == 0 && result.Skipped == "" {
 				return
 			}
 			if err := AppendResult(file, result); err != nil {

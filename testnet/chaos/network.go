@@ -39,6 +39,7 @@ type network struct {
 	history *History // of the run under way
 	ring    *token.Keyring
 	asks    map[string]*client.Client // by node, as the hub
+	armed   map[string]string         // by node: the crash point of its next start
 	authors []*client.Author
 	web     *http.Client
 	runs    int
@@ -47,7 +48,6 @@ type network struct {
 	struck map[string]int  // how often a node was struck
 	down   map[string]bool // struck now
 	pids   map[string]int
-	quiet  map[string]bool // its process may end by itself
 	logs   map[string]*nodeLog
 	peaks  Peaks
 
@@ -71,9 +71,10 @@ func start(ctx context.Context, program, dir string, s setting) (*network, error
 			s.tune(c)
 		}
 	}
+	armed := map[string]string{}
 	prepare := func(name string, cmd *exec.Cmd) {
 		cmd.Path, cmd.Args[0] = program, program
-		cmd.Env = append(os.Environ(), "GOTRACEBACK=all", "GOMEMLIMIT=512MiB")
+		cmd.Env = append(os.Environ(), "GOTRACEBACK=all", "GOMEMLIMIT=512MiB", "RISKNET_CRASH_AT="+armed[name])
 		if s.prepare != nil {
 			s.prepare(name, cmd)
 		}
@@ -85,8 +86,8 @@ func start(ctx context.Context, program, dir string, s setting) (*network, error
 	if err != nil {
 		return nil, err
 	}
-	n := &network{Processes: p, dir: dir, witness: NewWitness(staleAfter), history: NewHistory(), asks: map[string]*client.Client{},
-		struck: map[string]int{}, down: map[string]bool{}, pids: map[string]int{}, quiet: map[string]bool{}, logs: map[string]*nodeLog{}}
+	n := &network{Processes: p, dir: dir, armed: armed, witness: NewWitness(staleAfter), history: NewHistory(), asks: map[string]*client.Client{},
+		struck: map[string]int{}, down: map[string]bool{}, pids: map[string]int{}, logs: map[string]*nodeLog{}}
 	if err := n.connect(ctx); err != nil {
 		return nil, errors.Join(err, n.end())
 	}
@@ -251,6 +252,9 @@ func (n *network) run(name string) error {
 	return err
 }
 
+// arm has a node end itself at a crash point of its next start.
+func (n *network) arm(name, point string) { n.armed[name] = point }
+
 func (n *network) pid(name string) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -353,9 +357,13 @@ func (l *nodeLog) fresh() []string {
 	return lines[:len(lines)-1]
 }
 
-func (l *nodeLog) last() string {
+func (l *nodeLog) all() string {
 	text, _ := os.ReadFile(l.path)
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return string(text)
+}
+
+func (l *nodeLog) last() string {
+	lines := strings.Split(strings.TrimSpace(l.all()), "\n")
 	return strings.Join(lines[max(0, len(lines)-2):], " / ")
 }
 
@@ -363,8 +371,7 @@ func (l *nodeLog) last() string {
 func (n *network) hits() map[string]int {
 	hits := map[string]int{}
 	for _, name := range n.names() {
-		text, _ := os.ReadFile(n.logs[name].path)
-		for line := range strings.SplitSeq(string(text), "\n") {
+		for line := range strings.SplitSeq(n.logs[name].all(), "\n") {
 			if _, point, found := strings.Cut(line, "crash point hit: "); found {
 				hits[point]++
 			}

@@ -43,7 +43,7 @@ func Page(all []Result, points []string) string {
 	faultTable(&page, rows)
 	evidence(&page, rows)
 	leaderKills(&page, rows)
-	crashPoints(&page, rows, points)
+	pointTable(&page, rows, points)
 	notes(&page, rows)
 	return page.String()
 }
@@ -101,7 +101,7 @@ func leaderKills(page *strings.Builder, rows []Result) {
 		len(list), span(Percentile(list, 0.5)), span(Percentile(list, 0.99)), span(Percentile(list, 1)))
 }
 
-func crashPoints(page *strings.Builder, rows []Result, points []string) {
+func pointTable(page *strings.Builder, rows []Result, points []string) {
 	hits, why := map[string]int{}, map[string]string{}
 	for i := range rows {
 		hits = addCounts(hits, rows[i].Hits)

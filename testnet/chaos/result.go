@@ -25,6 +25,7 @@ type Result struct {
 	Broken     map[Invariant]int `json:"broken"`
 	Violations []Violation       `json:"violations,omitempty"`
 	HealMillis []int64           `json:"heal_ms"`            // from the end of the fault to health
+	Images     int               `json:"images,omitempty"`   // installed
 	Failover   []int64           `json:"failover_ms"`        // from the kill of a leader to the next acknowledged write
 	Hits       map[string]int    `json:"hits,omitempty"`     // by crash point
 	Peaks      Peaks             `json:"peaks"`              // of any process
@@ -112,6 +113,7 @@ func Merge(all []Result) []Result {
 func (r *Result) add(o *Result) {
 	r.Seconds, r.Runs = r.Seconds+o.Seconds, r.Runs+o.Runs
 	r.Acked, r.Answers, r.Operations = r.Acked+o.Acked, r.Answers+o.Answers, r.Operations+o.Operations
+	r.Images += o.Images
 	r.Broken = addCounts(r.Broken, o.Broken)
 	r.Hits = addCounts(r.Hits, o.Hits)
 	r.Violations = append(slices.Clone(r.Violations), o.Violations...)

@@ -6,11 +6,14 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/risknet/risknet/node"
 )
 
 // rows are the faults, in the order of the page.
 func rows() []row {
 	three, five := setting{nodes: 3, voters: 3}, setting{nodes: 5, voters: 5}
+	cutting := setting{nodes: 3, voters: 3, tune: cutsItsLog}
 	return []row{
 		{name: "kill", what: "SIGKILL of a random node", setting: three, fault: killOne},
 		{name: "kill-leader", what: "SIGKILL of the leader", setting: three, fault: killLeader},
@@ -18,7 +21,21 @@ func rows() []row {
 		{name: "pause", what: "SIGSTOP of a random node for 1 to 60 s", setting: three, fault: pause},
 		{name: "rolling", what: "rolling restart", setting: three, fault: rolling},
 		{name: "cut", what: "partition: a random node or two of five, both ways", setting: five, fault: cut},
+		{name: "cut-real", what: "partition in the kernel: a random node or two of five, both ways", setting: five, can: canNamespaces, prepare: inNamespaces, fault: cutReal},
+		{name: "cut-one-way", what: "partition in the kernel: single directions, also those of the leader", setting: five, can: canNamespaces, prepare: inNamespaces, fault: cutOneWay},
+		{name: "slow-image", what: "a slow link while an image is on its way", setting: cutting, can: canNamespaces, prepare: inNamespaces, fault: slowImage},
+		{name: "points", what: "SIGKILL at the named crash points", setting: cutting, fault: crashPoints},
+		{name: "old-backup", what: "an old copy of a voter's data is put back", setting: three, fault: oldBackup},
+		{name: "lost", what: "a voter's data is gone", setting: three, fault: lostData},
+		{name: "swapped", what: "two nodes' data directories are exchanged", setting: five, fault: swapped},
+		{name: "damaged", what: "bits of a stopped node's files are turned, on one or two nodes of five", setting: five, fault: damaged},
 	}
+}
+
+// cutsItsLog makes a node cut its log all the time, so that who was away for
+// seconds needs an image.
+func cutsItsLog(c *node.Config) {
+	c.Raft.TrailingLogs, c.Raft.SnapshotThreshold, c.Raft.SnapshotInterval = 64, 64, 500*time.Millisecond
 }
 
 // breath is how long a network goes on with the fault before it ends.

@@ -4,6 +4,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -40,6 +41,11 @@ type rig struct {
 	result *Result
 	dir    string // of the row's networks
 	run    int
+
+	points []string       // crash points of the source
+	tried  map[string]int // by crash point
+	way    map[string]int // by crash point: which of the ways reached it
+	flips  []string       // bits that were turned
 }
 
 // matrix measures rows.
@@ -63,7 +69,8 @@ func (m *matrix) measure(ctx context.Context, w *row) (*Result, error) {
 			return result, nil
 		}
 	}
-	r := &rig{dice: rand.New(rand.NewPCG(m.seed, uint64(len(w.name)))), result: result, dir: filepath.Join(m.dir, w.name)}
+	result.Unreached = map[string]string{}
+	r := &rig{points: m.points, tried: map[string]int{}, way: map[string]int{}, dice: rand.New(rand.NewPCG(m.seed, uint64(len(w.name)))), result: result, dir: filepath.Join(m.dir, w.name)}
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
 		return result, err
 	}
@@ -79,7 +86,7 @@ func (m *matrix) measure(ctx context.Context, w *row) (*Result, error) {
 	}
 	for r.run = 1; r.run <= m.runs; r.run++ {
 		if err := m.once(ctx, w, r, set); err != nil {
-			return result, fmt.Errorf("%s: run %d: %w", w.name, r.run, err)
+			return result, fmt.Errorf("%s: run %d: %w", w.name, r.run, errors.Join(err, m.close(r, true)))
 		}
 	}
 	return result, m.close(r, false)

@@ -239,7 +239,8 @@ func (w *Witness) honest(a *Answer) {
 	if a.Size == 0 || len(a.Root) != 32 || a.Age < 0 {
 		w.violate(Honest, a.Node, "%s: answered without a head or an age: size %d, root of %d bytes, age %s", a.Subject, a.Size, len(a.Root), a.Age)
 	}
-	complete := a.Asked.Add(-a.Age - roundingSlack)
+	age := min(a.Age, time.Hour) // a node that never knew says the longest age there is
+	complete := a.Asked.Add(-age - roundingSlack)
 	known := sort.Search(len(w.acked), func(i int) bool { return w.acked[i].at.After(complete) })
 	if known > 0 && w.acked[known-1].size > a.Size {
 		w.violate(Honest, a.Node, "%s: answered from size %d with age %s, but size %d had been acknowledged %s before the question",
