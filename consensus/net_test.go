@@ -319,6 +319,7 @@ type testMachine struct {
 	disk    testState
 	images  int           // opened
 	broken  error         // ApplyBatch fails with it
+	unsync  error         // Sync fails with it
 	corrupt bool          // images are sent with a wrong byte
 	hold    chan struct{} // ApplyBatch waits for it
 }
@@ -392,6 +393,9 @@ func (m *testMachine) ApplyBatch(entries []Entry) ([]any, error) {
 func (m *testMachine) Sync() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.unsync != nil {
+		return m.unsync
+	}
 	m.disk = m.state.clone()
 	return nil
 }
