@@ -285,6 +285,10 @@ func (m *memStore) DeleteRange(from, to uint64) error {
 	if err := m.step("delete", from); err != nil {
 		return err
 	}
+	first, _ := m.FirstIndex()
+	if last, _ := m.LastIndex(); last == 0 || to < first || from > last {
+		return nil
+	}
 	return m.InmemStore.DeleteRange(from, to)
 }
 
