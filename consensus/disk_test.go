@@ -128,6 +128,25 @@ func TestFailingDiskEndsTheServer(t *testing.T) {
 	}
 }
 
+func TestFailedSyncEndsTheServer(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *network) {
+		n.tune = cutOften
+		n.found(1)
+		s := n.leader()
+		s.machine.with(func(m *testMachine) { m.unsync = syscall.EIO })
+		first := s.Stats().First
+		publishMany(n, s, 20)
+		if err := <-s.Failed(); !errors.Is(err, ErrDisk) || !errors.Is(err, syscall.EIO) {
+			t.Fatalf("Failed says %v", err)
+		}
+		s.machine.with(func(m *testMachine) { m.unsync = nil })
+		n.pass(5 * time.Second)
+		if now := s.Stats().First; now != first {
+			t.Fatalf("the log was cut to %d behind a sync that failed", now)
+		}
+	})
+}
+
 func TestDiskThatNeverReturns(t *testing.T) {
 	inBubble(t, func(t *testing.T, n *network) {
 		n.found(3)

@@ -26,9 +26,9 @@ var (
 
 	// The rest come from Start, Inspect, Recover and Replica.Failed.
 
-	// ErrDisk: the disk under the log failed or hangs. The log may lack what was
-	// to be written; nothing more is written by this process.
-	ErrDisk = errors.New("the disk under the log failed")
+	// ErrDisk: the disk under the log or the machine failed or hangs. It may lack
+	// what was to be written; nothing more is written by this process.
+	ErrDisk = errors.New("the disk failed")
 	// ErrDamaged: what the log gave back is not what was written, or less. This
 	// server must not go on under its id: put its data aside, and let it join
 	// again empty under a new one.

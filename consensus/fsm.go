@@ -121,7 +121,8 @@ func (d *delivery) settle(index, term uint64) error {
 	// what it then lacks.
 	fault.Point("consensus: before sync")
 	if err := d.machine.Sync(); err != nil {
-		return fmt.Errorf("sync the state at %d: %w", index, err)
+		// The next sync may well succeed, without what this one has lost.
+		return d.fail(fmt.Errorf("%w: sync the state at %d: %w; see to the disk, then start again", ErrDisk, index, err))
 	}
 	// If we crash here, raft still has the log that it was about to cut.
 	fault.Point("consensus: after sync")

@@ -115,14 +115,16 @@ func (m *markedLog) StoreLog(l *raft.Log) error { return m.StoreLogs([]*raft.Log
 func (m *markedLog) DeleteRange(from, to uint64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	first, err := m.FirstIndex()
-	if err != nil {
+	first, err1 := m.FirstIndex()
+	last, err2 := m.LastIndex()
+	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
-	if to >= m.last {
+	// Raft also deletes what is gone already: it cuts its log in two places at once.
+	if within := first <= to && from <= last; within && to >= m.last {
 		left := uint64(0)
 		if from > first {
-			left = from - 1
+			left = min(from-1, m.last)
 		}
 		if err := errors.Join(m.set(left), m.file.Sync()); err != nil {
 			return err

@@ -285,6 +285,10 @@ func (m *memStore) DeleteRange(from, to uint64) error {
 	if err := m.step("delete", from); err != nil {
 		return err
 	}
+	first, _ := m.FirstIndex()
+	if last, _ := m.LastIndex(); last == 0 || to < first || from > last {
+		return nil
+	}
 	return m.InmemStore.DeleteRange(from, to)
 }
 
@@ -319,6 +323,7 @@ type testMachine struct {
 	disk    testState
 	images  int           // opened
 	broken  error         // ApplyBatch fails with it
+	unsync  error         // Sync fails with it
 	corrupt bool          // images are sent with a wrong byte
 	hold    chan struct{} // ApplyBatch waits for it
 }
@@ -392,6 +397,9 @@ func (m *testMachine) ApplyBatch(entries []Entry) ([]any, error) {
 func (m *testMachine) Sync() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.unsync != nil {
+		return m.unsync
+	}
 	m.disk = m.state.clone()
 	return nil
 }

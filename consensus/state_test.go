@@ -165,6 +165,26 @@ func TestDamagedImageLeavesTheOldState(t *testing.T) {
 	})
 }
 
+func TestImagesInVain(t *testing.T) {
+	var c imageCounts
+	for round := range 2 {
+		for range fruitlessLimit - 1 {
+			if err := c.attempted(nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if round == 0 {
+			c.continued()
+		}
+	}
+	if err := c.attempted(errors.New("refused")); !errors.Is(err, ErrRestart) {
+		t.Fatalf("the third image in a row answers %v", err)
+	}
+	if c.installed.Load() != 4 || c.refused.Load() != 1 {
+		t.Fatalf("%d are installed and %d refused, want 4 and 1", c.installed.Load(), c.refused.Load())
+	}
+}
+
 func TestTwoImagesAtATime(t *testing.T) {
 	machine := &testMachine{}
 	machine.state.At = position(7)
