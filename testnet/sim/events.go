@@ -16,7 +16,8 @@ func (w *World) happen(e Event) error {
 	verb, rest := e.Words[0], e.Words[1:]
 	switch verb {
 	case "heal":
-		return w.heal()
+		w.heal()
+		return nil
 	case "cut", "slow", "delay", "lose", "break", "repeat":
 		return w.fault(verb, rest)
 	case "isolate":
@@ -54,7 +55,7 @@ func (w *World) machineEvent(verb string, rest []string) error {
 	case verb == "stop" && m.life != nil:
 		return m.halt()
 	case verb == "restart" && m.life == nil:
-		return m.restart()
+		w.restart(m)
 	case verb == "pause" || verb == "resume":
 		if m.life != nil {
 			m.clock.freeze(verb == "pause")
@@ -71,20 +72,24 @@ func (w *World) machineEvent(verb string, rest []string) error {
 }
 
 // heal ends every fault.
-func (w *World) heal() error {
+func (w *World) heal() {
 	w.Switch.Heal()
 	for _, m := range w.machines {
 		w.watch.skewed(m.clock.set(0))
 		if m.life == nil {
-			if err := m.restart(); err != nil {
-				return err
-			}
+			w.restart(m)
 			continue
 		}
 		m.clock.freeze(false)
 		w.Switch.Dark(m.Name, false)
 	}
-	return nil
+}
+
+// restart starts a node that is down. What its crash left must be enough.
+func (w *World) restart(m *machine) {
+	if err := m.restart(); err != nil {
+		w.watch.report("I4", "%s does not come back: %v", m.Name, err)
+	}
 }
 
 func (w *World) others(name string) []string {

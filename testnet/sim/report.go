@@ -8,7 +8,7 @@ import (
 )
 
 // Invariants are what every run is held to.
-var Invariants = []string{"I1", "I2", "I3", "I5", "I6", "I7", "I8", "I9", "I10", "linearizable"}
+var Invariants = []string{"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "linearizable"}
 
 // line is one run in the report.
 type line struct {
