@@ -34,7 +34,7 @@ var rooms = map[string][]string{
 	"testnet":        {"api/v1", "risk", "token", "rules", "rules/industry", "node", "client", "enrol"},
 	"testnet/sim":    {"api/v1", "risk", "token", "rules", "rules/industry", "node", "client", "testnet"},
 	"testnet/bugs":   {},
-	"testnet/chaos":  {"api/v1", "risk", "token", "node", "client", "testnet", "fault"},
+	"testnet/chaos":  {"api/v1", "risk", "token", "rules/industry", "node", "client", "testnet", "fault"},
 	"cmd/risknet":    {"api/v1", "risk", "token", "rules", "rules/industry", "node", "client", "enrol", "testnet"},
 	"":               {},
 }
