@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // data is the directory that a node alone writes.
@@ -99,20 +100,43 @@ func lostData(ctx context.Context, r *rig) error {
 	return r.network.run(name)
 }
 
-// swapped exchanges the data directories of two nodes.
-func swapped(_ context.Context, r *rig) error {
+// swapped exchanges the data directories of two nodes. Both must see it and end;
+// then the mistake is undone.
+func swapped(ctx context.Context, r *rig) error {
 	pick := r.dice.Perm(len(r.Nodes))
 	a, b := r.names()[pick[0]], r.names()[pick[1]]
 	if err := r.kill(a, b); err != nil {
 		return err
 	}
+	if err := r.swap(a, b); err != nil {
+		return err
+	}
+	if err := errors.Join(r.network.run(a), r.network.run(b)); err != nil {
+		return err
+	}
+	for _, name := range []string{a, b} {
+		if !r.gone(ctx, name, 15*time.Second) {
+			r.witness.Violate(Kept, name, "it runs on the data directory of another node")
+			if err := r.Kill(name); err != nil {
+				return err
+			}
+		}
+	}
+	r.result.note("the nodes end with: %s", shorten(r.logs[a].last()))
+	if err := r.swap(a, b); err != nil {
+		return err
+	}
+	return errors.Join(r.network.run(a), r.network.run(b))
+}
+
+func (r *rig) swap(a, b string) error {
 	between := filepath.Join(r.dir, "between")
 	for _, step := range [][2]string{{r.data(a), between}, {r.data(b), r.data(a)}, {between, r.data(b)}} {
 		if err := os.Rename(step[0], step[1]); err != nil {
 			return err
 		}
 	}
-	return errors.Join(r.network.run(a), r.network.run(b))
+	return nil
 }
 
 // damaged flips bits in the files of stopped nodes: of one or two, which must

@@ -29,6 +29,8 @@ func rows() []row {
 		{name: "lost", what: "a voter's data is gone", setting: three, fault: lostData},
 		{name: "swapped", what: "two nodes' data directories are exchanged", setting: five, fault: swapped},
 		{name: "damaged", what: "bits of a stopped node's files are turned, on one or two nodes of five", setting: five, fault: damaged},
+		{name: "full-disk", what: "a node's disk fills up, in half of the runs to the last byte", setting: three, can: canMount, prepare: onSmallDisk, fault: fullDisk},
+		{name: "bad-disk", what: "EIO or ENOSPC of a node's writes and syncs", setting: three, can: canTrace, fault: badDisk},
 	}
 }
 

@@ -107,13 +107,21 @@ func (m *matrix) once(ctx context.Context, w *row, r *rig, s setting) error {
 	err := m.torment(ctx, w, r)
 	r.result.Runs++
 	_, broken := r.witness.Violations()
-	m.logf("%s: run %d of %d: %s, violations %v, writers failed %d times", w.name, r.run, m.runs, time.Since(began).Round(time.Millisecond), broken, len(r.load.failures))
+	m.logf("%s: run %d of %d: %s, violations %v, writers failed %d times%s", w.name, r.run, m.runs,
+		time.Since(began).Round(time.Millisecond), broken, len(r.load.failures), firstLine(r.load.failures))
 	if err != nil || w.fresh || len(broken) > 0 {
 		if closed := m.close(r, err != nil || len(broken) > 0); err == nil {
 			err = closed
 		}
 	}
 	return err
+}
+
+func firstLine(failures []string) string {
+	if len(failures) == 0 {
+		return ""
+	}
+	return ", first with: " + failures[0]
 }
 
 // torment makes the fault under load and judges what came of it.
