@@ -160,6 +160,33 @@ func damaged(_ context.Context, r *rig) error {
 	return nil
 }
 
+// damagedMost turns bits in the files of all nodes but one. What comes back by
+// itself is fine; what does not waits for a person, so the network is given up,
+// after it was seen that it does not answer wrong.
+func damagedMost(ctx context.Context, r *rig) error {
+	pick := r.dice.Perm(len(r.Nodes))[1:]
+	for _, i := range pick {
+		name := r.names()[i]
+		if err := r.kill(name); err != nil {
+			return err
+		}
+		if err := r.flip(r.data(name), 1+r.dice.IntN(8)); err != nil {
+			return err
+		}
+	}
+	for _, i := range pick {
+		if err := r.network.run(r.names()[i]); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	if err := until(ctx, 50*time.Millisecond, func() error { return r.agreed(ctx) }); err != nil {
+		r.abandoned = true
+	}
+	return nil
+}
+
 // flip turns some bits of the files below a directory: of written bytes, since
 // most of a preallocated file is a hole.
 func (r *rig) flip(dir string, count int) error {

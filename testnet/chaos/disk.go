@@ -72,25 +72,51 @@ func onSmallDisk(_ context.Context, r *rig, s *setting) (func(), error) {
 
 const smallDiskNode = "n2"
 
-// fullDisk fills the disk of a node while everybody writes, piece by piece and
-// in half of the runs to the last byte, and frees it after a while. Checks on
-// that node must go on, and it must not fall: it is not spared.
+// fullDisk fills the disk of a node while everybody writes until half of its
+// reserve is left, and frees it after a while. Checks on that node must go on,
+// and it must not fall: it is not spared.
 func fullDisk(ctx context.Context, r *rig) error {
-	if r.run%2 == 0 {
-		if err := r.lead(ctx, smallDiskNode); err != nil {
-			return err
-		}
+	if err := r.leadInTurn(ctx); err != nil {
+		return err
 	}
+	return r.fill(ctx, smallReserve<<19)
+}
+
+// lastByte lets somebody else take the reserve too. The node may end, and is
+// started again when there is room; badger may end it by SIGBUS.
+func lastByte(ctx context.Context, r *rig) error {
+	if err := r.leadInTurn(ctx); err != nil {
+		return err
+	}
+	r.strike(smallDiskNode)
+	r.tolerate("fatal error: fault")
+	if err := r.fill(ctx, 0); err != nil {
+		return err
+	}
+	if r.gone(ctx, smallDiskNode, time.Second) {
+		r.result.note("the node ended: %s", shorten(r.logs[smallDiskNode].errorLine()))
+		return r.network.run(smallDiskNode)
+	}
+	return nil
+}
+
+// leadInTurn has the node with the small disk lead in each second run.
+func (r *rig) leadInTurn(ctx context.Context) error {
+	if r.run%2 == 1 {
+		return nil
+	}
+	return r.lead(ctx, smallDiskNode)
+}
+
+// fill takes all but some bytes of the small disk, piece by piece, and gives
+// them back after a while.
+func (r *rig) fill(ctx context.Context, leave int64) error {
 	filler, err := os.Create(filepath.Join(r.dir, "disk", "filler"))
 	if err != nil {
 		return err
 	}
 	defer os.Remove(filler.Name())
 	defer filler.Close()
-	leave := int64(0)
-	if r.run%4 < 2 {
-		leave = smallReserve << 19 // half of the reserve
-	}
 	for size := int64(0); ; {
 		var fs syscall.Statfs_t
 		if err := syscall.Fstatfs(int(filler.Fd()), &fs); err != nil {
@@ -161,7 +187,7 @@ func badDisk(ctx context.Context, r *rig) error {
 	_ = trace.Process.Signal(syscall.SIGINT) // lets the process go
 	_ = trace.Wait()
 	if r.gone(ctx, name, 500*time.Millisecond) {
-		r.result.note("%s of %s ended the node: %s", failure, calls, shorten(r.logs[name].last()))
+		r.result.note("%s of %s ended the node: %s", failure, calls, shorten(r.logs[name].errorLine()))
 		return r.network.run(name)
 	}
 	return nil
