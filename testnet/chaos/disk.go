@@ -174,7 +174,7 @@ func badDisk(ctx context.Context, r *rig) error {
 		}
 		name = leader
 	}
-	calls := []string{"pwrite64", "fsync,fdatasync", "pwrite64,fsync,fdatasync,openat,renameat,ftruncate", "write,pwrite64"}[r.dice.IntN(4)]
+	calls := []string{"pwrite64", "fsync,fdatasync", "pwrite64,fsync,fdatasync,openat,renameat,ftruncate"}[r.dice.IntN(3)]
 	failure := []string{"EIO", "ENOSPC"}[r.dice.IntN(2)]
 	when := []string{"1+", "3+7", "10+"}[r.dice.IntN(3)]
 	r.strike(name)
@@ -184,7 +184,9 @@ func badDisk(ctx context.Context, r *rig) error {
 		return err
 	}
 	r.gone(ctx, name, r.breath(2*time.Second, 5*time.Second))
-	_ = trace.Process.Signal(syscall.SIGINT) // lets the process go
+	_ = trace.Process.Signal(syscall.SIGTERM) // lets the process go
+	late := time.AfterFunc(2*time.Second, func() { _ = trace.Process.Kill() })
+	defer late.Stop()
 	_ = trace.Wait()
 	if r.gone(ctx, name, 500*time.Millisecond) {
 		r.result.note("%s of %s ended the node: %s", failure, calls, shorten(r.logs[name].errorLine()))
