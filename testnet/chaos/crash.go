@@ -29,6 +29,7 @@ var ways = []way{
 	{"while it sends an image", crashSender},
 	{"at a start without its data", crashLost},
 	{"at a start with damaged data", crashDamaged},
+	{"while a lost majority is recovered", crashRecovering},
 }
 
 // crashPoints hits the points that were hit least so far, each in the way that
@@ -64,11 +65,11 @@ func (r *rig) hit(ctx context.Context, point string) error {
 	first := r.way[point]
 	for i := range ways {
 		w := ways[(first+i)%len(ways)]
-		before := r.hits()[point]
+		before := r.hitsOf(point)
 		if err := w.try(ctx, r, point); err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
-		if r.hits()[point] > before {
+		if r.hitsOf(point) > before {
 			r.way[point] = (first + i) % len(ways)
 			return nil
 		}

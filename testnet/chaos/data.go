@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // data is the directory that a node alone writes.
@@ -99,20 +100,43 @@ func lostData(ctx context.Context, r *rig) error {
 	return r.network.run(name)
 }
 
-// swapped exchanges the data directories of two nodes.
-func swapped(_ context.Context, r *rig) error {
+// swapped exchanges the data directories of two nodes. Both must see it and end;
+// then the mistake is undone.
+func swapped(ctx context.Context, r *rig) error {
 	pick := r.dice.Perm(len(r.Nodes))
 	a, b := r.names()[pick[0]], r.names()[pick[1]]
 	if err := r.kill(a, b); err != nil {
 		return err
 	}
+	if err := r.swap(a, b); err != nil {
+		return err
+	}
+	if err := errors.Join(r.network.run(a), r.network.run(b)); err != nil {
+		return err
+	}
+	for _, name := range []string{a, b} {
+		if !r.gone(ctx, name, 15*time.Second) {
+			r.witness.Violate(Kept, name, "it runs on the data directory of another node")
+			if err := r.Kill(name); err != nil {
+				return err
+			}
+		}
+	}
+	r.result.note("the nodes end with: %s", shorten(r.logs[a].last()))
+	if err := r.swap(a, b); err != nil {
+		return err
+	}
+	return errors.Join(r.network.run(a), r.network.run(b))
+}
+
+func (r *rig) swap(a, b string) error {
 	between := filepath.Join(r.dir, "between")
 	for _, step := range [][2]string{{r.data(a), between}, {r.data(b), r.data(a)}, {between, r.data(b)}} {
 		if err := os.Rename(step[0], step[1]); err != nil {
 			return err
 		}
 	}
-	return errors.Join(r.network.run(a), r.network.run(b))
+	return nil
 }
 
 // damaged flips bits in the files of stopped nodes: of one or two, which must
@@ -132,6 +156,33 @@ func damaged(_ context.Context, r *rig) error {
 		if err := r.network.run(r.names()[i]); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// damagedMost turns bits in the files of all nodes but one. What comes back by
+// itself is fine; what does not waits for a person, so the network is given up,
+// after it was seen that it does not answer wrong.
+func damagedMost(ctx context.Context, r *rig) error {
+	pick := r.dice.Perm(len(r.Nodes))[1:]
+	for _, i := range pick {
+		name := r.names()[i]
+		if err := r.kill(name); err != nil {
+			return err
+		}
+		if err := r.flip(r.data(name), 1+r.dice.IntN(8)); err != nil {
+			return err
+		}
+	}
+	for _, i := range pick {
+		if err := r.network.run(r.names()[i]); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	if err := until(ctx, 50*time.Millisecond, func() error { return r.agreed(ctx) }); err != nil {
+		r.abandoned = true
 	}
 	return nil
 }

@@ -209,11 +209,13 @@ func (l *load) send(me int, author *client.Author, items []risk.Item, bodies []r
 		l.mu.Unlock()
 		return false
 	}
-	end := l.n.history.Now()
 	l.took(signed, receipt, names, listed)
 	for _, name := range names {
-		l.n.history.Wrote(me, name, listed, call, end)
 		l.n.witness.Acked(name, receipt.Leaf, listed)
+	}
+	end := l.n.history.Now() // by now a reader asks for this size
+	for _, name := range names {
+		l.n.history.Wrote(me, name, listed, call, end)
 	}
 	l.acks.Add(1)
 	for before := l.lastAck.Load(); before < began.UnixNano() && !l.lastAck.CompareAndSwap(before, began.UnixNano()); before = l.lastAck.Load() {
@@ -268,11 +270,7 @@ func (n *network) item(name string) (risk.Item, risk.Body, error) {
 func (l *load) read(me int, name string, dice *rand.Rand) {
 	for wait(l.ctx, time.Duration(dice.Int64N(int64(2*readerPause)))) {
 		subject := l.subject(dice)
-		size := uint64(0)
-		if dice.IntN(2) == 0 {
-			size = l.n.witness.Newest()
-		}
-		l.n.check(l.ctx, me, name, subject, size)
+		l.n.check(l.ctx, me, name, subject, dice.IntN(2) == 0)
 	}
 }
 
@@ -290,8 +288,11 @@ func (l *load) subject(dice *rand.Rand) string {
 	return l.hot(dice.IntN(len(l.n.authors)), dice.IntN(hotSubjects))
 }
 
-// check asks one node about one subject and has the answer judged.
-func (n *network) check(ctx context.Context, me int, name, subject string, size uint64) {
+// check asks one node about one subject and has the answer judged. The newest
+// size that anybody was shown is read after the moment that counts as the call,
+// and the answer is known before the one that counts as the return: only so may
+// a history be held to be linearizable.
+func (n *network) check(ctx context.Context, me int, name, subject string, newest bool) {
 	p, err := n.Node(name)
 	if err != nil {
 		return
@@ -304,10 +305,12 @@ func (n *network) check(ctx context.Context, me int, name, subject string, size 
 	pid := n.pid(name)
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	call, asked := n.history.Now(), time.Now()
+	call, asked, size := n.history.Now(), time.Now(), uint64(0)
+	if newest {
+		size = n.witness.Newest()
+	}
 	r, err := apiv1.NewChecksClient(conn).Check(ctx, &apiv1.CheckRequest{MinSize: size,
 		Subjects: []*apiv1.Subject{{Kind: risk.KindDevice.String(), Value: subject}}})
-	end := n.history.Now()
 	if err != nil {
 		again, _ := n.spell(name)
 		if size == 0 && !down && again == spell && !errors.Is(context.Cause(ctx), context.Canceled) {
@@ -319,8 +322,8 @@ func (n *network) check(ctx context.Context, me int, name, subject string, size 
 	n.witness.Answer(Answer{Node: name, Life: fmt.Sprintf("%s/%d", name, pid), Subject: subject, MinSize: size, Asked: asked,
 		Listed: r.Listed, Closed: err == nil && advice >= risk.StepUp, Size: r.Size, Root: r.Root,
 		Age: time.Duration(r.AgeMs) * time.Millisecond, Stale: r.Stale})
-	if size > 0 {
-		n.history.Read(me, subject, r.Listed, call, end)
+	if newest {
+		n.history.Read(me, subject, r.Listed, call, n.history.Now())
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	apiv1 "github.com/risknet/risknet/api/v1"
@@ -50,6 +51,7 @@ type network struct {
 	pids   map[string]int
 	logs   map[string]*nodeLog
 	peaks  Peaks
+	excuse string // what a log may say once a process falls
 
 	stop    context.CancelFunc
 	pollers sync.WaitGroup
@@ -208,6 +210,19 @@ func (n *network) spare(names ...string) {
 	}
 }
 
+// tolerate says that a process may fall with these words.
+func (n *network) tolerate(words string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.excuse = words
+}
+
+func (n *network) tolerated(line string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.excuse != "" && strings.HasPrefix(line, n.excuse)
+}
+
 // spell tells the times apart in which a node was struck and was not.
 func (n *network) spell(name string) (count int, down bool) {
 	n.mu.Lock()
@@ -242,7 +257,18 @@ func (n *network) begin(ctx context.Context, names ...string) error {
 	return nil
 }
 
+// run starts a node, once the process before it is gone: one that was killed
+// holds its files until its last thread has ended.
 func (n *network) run(name string) error {
+	before := n.pid(name)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = until(ctx, 5*time.Millisecond, func() error {
+		if syscall.Kill(before, 0) == nil {
+			return fmt.Errorf("process %d is there", before)
+		}
+		return nil
+	})
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	err := n.Start(name)
@@ -360,6 +386,17 @@ func (l *nodeLog) fresh() []string {
 func (l *nodeLog) all() string {
 	text, _ := os.ReadFile(l.path)
 	return string(text)
+}
+
+// errorLine gives the last line that says what ended the node.
+func (l *nodeLog) errorLine() string {
+	found := ""
+	for line := range strings.SplitSeq(l.all(), "\n") {
+		if strings.HasPrefix(line, "risknet: ") || strings.HasPrefix(line, "fatal error: ") || strings.HasPrefix(line, "panic: ") {
+			found = line
+		}
+	}
+	return found
 }
 
 func (l *nodeLog) last() string {

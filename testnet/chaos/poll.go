@@ -53,7 +53,9 @@ func (n *network) readLog(name string, pid int) string {
 		case strings.Contains(line, "beginning again"):
 			log.lives++
 		case strings.HasPrefix(line, "panic:"), strings.HasPrefix(line, "fatal error:"), strings.HasPrefix(line, "SIGBUS:"):
-			n.witness.Violate(StaysUp, name, "%s", line)
+			if !n.tolerated(line) {
+				n.witness.Violate(StaysUp, name, "%s", line)
+			}
 		}
 	}
 	return fmt.Sprintf("%s/%d/%d", name, pid, log.lives)

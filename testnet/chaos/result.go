@@ -128,6 +128,13 @@ func (r *Result) add(o *Result) {
 	}
 }
 
+// note says something to the reader of the page, once.
+func (r *Result) note(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(r.Notes, text) && len(r.Notes) < 12 {
+		r.Notes = append(r.Notes, text)
+	}
+}
+
 func addCounts[K comparable](a, b map[K]int) map[K]int {
 	sum := map[K]int{}
 	for _, m := range []map[K]int{a, b} {

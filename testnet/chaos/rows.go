@@ -29,6 +29,10 @@ func rows() []row {
 		{name: "lost", what: "a voter's data is gone", setting: three, fault: lostData},
 		{name: "swapped", what: "two nodes' data directories are exchanged", setting: five, fault: swapped},
 		{name: "damaged", what: "bits of a stopped node's files are turned, on one or two nodes of five", setting: five, fault: damaged},
+		{name: "damaged-most", what: "bits of stopped nodes' files are turned, on all nodes but one", setting: three, fault: damagedMost},
+		{name: "full-disk", what: "a node's disk fills up until half of its reserve is left", setting: three, can: canMount, prepare: onSmallDisk, fault: fullDisk},
+		{name: "last-byte", what: "a node's disk is filled to the last byte by somebody else", setting: three, can: canMount, prepare: onSmallDisk, fault: lastByte},
+		{name: "bad-disk", what: "EIO or ENOSPC of a node's writes and syncs", setting: three, can: canTrace, fault: badDisk},
 	}
 }
 

@@ -23,8 +23,6 @@ type row struct {
 	setting setting
 	// can says why this machine cannot run the row.
 	can func() error
-	// fresh asks for a network of its own for each run.
-	fresh bool
 	// prepare makes ready what the row needs outside of the network, and gives
 	// what takes it away again.
 	prepare func(ctx context.Context, r *rig, s *setting) (func(), error)
@@ -42,10 +40,13 @@ type rig struct {
 	dir    string // of the row's networks
 	run    int
 
-	points []string       // crash points of the source
-	tried  map[string]int // by crash point
-	way    map[string]int // by crash point: which of the ways reached it
-	flips  []string       // bits that were turned
+	program   string
+	abandoned bool           // the network of this run waits for a person, and is given up
+	points    []string       // crash points of the source
+	tried     map[string]int // by crash point
+	way       map[string]int // by crash point: which of the ways reached it
+	toolHits  map[string]int // by crash point, in programs that are no nodes
+	flips     []string       // bits that were turned
 }
 
 // matrix measures rows.
@@ -70,7 +71,7 @@ func (m *matrix) measure(ctx context.Context, w *row) (*Result, error) {
 		}
 	}
 	result.Unreached = map[string]string{}
-	r := &rig{points: m.points, tried: map[string]int{}, way: map[string]int{}, dice: rand.New(rand.NewPCG(m.seed, uint64(len(w.name)))), result: result, dir: filepath.Join(m.dir, w.name)}
+	r := &rig{points: m.points, tried: map[string]int{}, way: map[string]int{}, toolHits: map[string]int{}, program: m.program, dice: rand.New(rand.NewPCG(m.seed, uint64(len(w.name)))), result: result, dir: filepath.Join(m.dir, w.name)}
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
 		return result, err
 	}
@@ -89,7 +90,9 @@ func (m *matrix) measure(ctx context.Context, w *row) (*Result, error) {
 			return result, fmt.Errorf("%s: run %d: %w", w.name, r.run, errors.Join(err, m.close(r, true)))
 		}
 	}
-	return result, m.close(r, false)
+	err := m.close(r, false)
+	result.Hits = addCounts(result.Hits, r.toolHits)
+	return result, err
 }
 
 // once is one run. A network on which something broke is put aside with its
@@ -107,13 +110,22 @@ func (m *matrix) once(ctx context.Context, w *row, r *rig, s setting) error {
 	err := m.torment(ctx, w, r)
 	r.result.Runs++
 	_, broken := r.witness.Violations()
-	m.logf("%s: run %d of %d: %s, violations %v, writers failed %d times", w.name, r.run, m.runs, time.Since(began).Round(time.Millisecond), broken, len(r.load.failures))
-	if err != nil || w.fresh || len(broken) > 0 {
+	m.logf("%s: run %d of %d: %s, violations %v, writers failed %d times%s", w.name, r.run, m.runs,
+		time.Since(began).Round(time.Millisecond), broken, len(r.load.failures), firstLine(r.load.failures))
+	if err != nil || r.abandoned || len(broken) > 0 {
+		r.abandoned = false
 		if closed := m.close(r, err != nil || len(broken) > 0); err == nil {
 			err = closed
 		}
 	}
 	return err
+}
+
+func firstLine(failures []string) string {
+	if len(failures) == 0 {
+		return ""
+	}
+	return ", first with: " + failures[0]
 }
 
 // torment makes the fault under load and judges what came of it.
@@ -125,6 +137,9 @@ func (m *matrix) torment(ctx context.Context, w *row, r *rig) error {
 	}
 	if err := w.fault(ctx, r); err != nil {
 		return fmt.Errorf("the fault: %w", err)
+	}
+	if r.abandoned {
+		return nil
 	}
 	ended := time.Now()
 	err := r.healthy(ctx, r.load)
