@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/risknet/risknet/ledger"
@@ -88,6 +89,9 @@ func (a *Authority) Issue(id Identity, hosts []string, now time.Time) (certPEM, 
 	keyPEM, err = pemKey(key)
 	return pemBlock("CERTIFICATE", der), keyPEM, err
 }
+
+// Network is the name of the network that the authority vouches for.
+func (a *Authority) Network() string { return strings.Join(a.cert.Subject.Organization, " ") }
 
 // CertificatePEM is what everybody in the network trusts.
 func (a *Authority) CertificatePEM() []byte { return pemBlock("CERTIFICATE", a.cert.Raw) }

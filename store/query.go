@@ -177,6 +177,11 @@ func (s *Store) Institutions() ([]*risk.Institution, error) {
 	return collect(s, risk.TableInstitutions, risk.ReadInstitution)
 }
 
+// AuthorKeys lists the keys of all institutions, those that are retired too.
+func (s *Store) AuthorKeys() ([]*risk.AuthorKey, error) {
+	return collect(s, risk.TableKeys, risk.ReadAuthorKey)
+}
+
 // RuleSets lists the rule sets by version.
 func (s *Store) RuleSets() ([]*risk.RuleSet, error) {
 	return collect(s, risk.TableRuleSets, risk.ReadRuleSet)

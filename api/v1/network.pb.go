@@ -1477,12 +1477,15 @@ func (x *InstitutionsResponse) GetInstitutions() []*Institution {
 }
 
 type Institution struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Reporter      string                 `protobuf:"bytes,1,opt,name=reporter,proto3" json:"reporter,omitempty"`
-	Role          string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
-	Commitment    []byte                 `protobuf:"bytes,3,opt,name=commitment,proto3" json:"commitment,omitempty"`
-	Keys          uint32                 `protobuf:"varint,4,opt,name=keys,proto3" json:"keys,omitempty"`
-	AdmittedAtMs  int64                  `protobuf:"varint,5,opt,name=admitted_at_ms,json=admittedAtMs,proto3" json:"admitted_at_ms,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Reporter   string                 `protobuf:"bytes,1,opt,name=reporter,proto3" json:"reporter,omitempty"`
+	Role       string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	Commitment []byte                 `protobuf:"bytes,3,opt,name=commitment,proto3" json:"commitment,omitempty"`
+	// How many keys are not retired.
+	Keys         uint32 `protobuf:"varint,4,opt,name=keys,proto3" json:"keys,omitempty"`
+	AdmittedAtMs int64  `protobuf:"varint,5,opt,name=admitted_at_ms,json=admittedAtMs,proto3" json:"admitted_at_ms,omitempty"`
+	// Every key that signs or signed for it.
+	AuthorKeys    []*AuthorKey `protobuf:"bytes,6,rep,name=author_keys,json=authorKeys,proto3" json:"author_keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1552,6 +1555,83 @@ func (x *Institution) GetAdmittedAtMs() int64 {
 	return 0
 }
 
+func (x *Institution) GetAuthorKeys() []*AuthorKey {
+	if x != nil {
+		return x.AuthorKeys
+	}
+	return nil
+}
+
+type AuthorKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Ed25519.
+	Public []byte `protobuf:"bytes,2,opt,name=public,proto3" json:"public,omitempty"`
+	FromMs int64  `protobuf:"varint,3,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
+	// Zero while it is in use; may lie ahead.
+	RetiredAtMs   int64 `protobuf:"varint,4,opt,name=retired_at_ms,json=retiredAtMs,proto3" json:"retired_at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthorKey) Reset() {
+	*x = AuthorKey{}
+	mi := &file_v1_network_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthorKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthorKey) ProtoMessage() {}
+
+func (x *AuthorKey) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthorKey.ProtoReflect.Descriptor instead.
+func (*AuthorKey) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *AuthorKey) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AuthorKey) GetPublic() []byte {
+	if x != nil {
+		return x.Public
+	}
+	return nil
+}
+
+func (x *AuthorKey) GetFromMs() int64 {
+	if x != nil {
+		return x.FromMs
+	}
+	return 0
+}
+
+func (x *AuthorKey) GetRetiredAtMs() int64 {
+	if x != nil {
+		return x.RetiredAtMs
+	}
+	return 0
+}
+
 type KeyringRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1560,7 +1640,7 @@ type KeyringRequest struct {
 
 func (x *KeyringRequest) Reset() {
 	*x = KeyringRequest{}
-	mi := &file_v1_network_proto_msgTypes[20]
+	mi := &file_v1_network_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1572,7 +1652,7 @@ func (x *KeyringRequest) String() string {
 func (*KeyringRequest) ProtoMessage() {}
 
 func (x *KeyringRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[20]
+	mi := &file_v1_network_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1585,7 +1665,7 @@ func (x *KeyringRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringRequest.ProtoReflect.Descriptor instead.
 func (*KeyringRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{20}
+	return file_v1_network_proto_rawDescGZIP(), []int{21}
 }
 
 type KeyringResponse struct {
@@ -1600,7 +1680,7 @@ type KeyringResponse struct {
 
 func (x *KeyringResponse) Reset() {
 	*x = KeyringResponse{}
-	mi := &file_v1_network_proto_msgTypes[21]
+	mi := &file_v1_network_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1612,7 +1692,7 @@ func (x *KeyringResponse) String() string {
 func (*KeyringResponse) ProtoMessage() {}
 
 func (x *KeyringResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[21]
+	mi := &file_v1_network_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1625,7 +1705,7 @@ func (x *KeyringResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringResponse.ProtoReflect.Descriptor instead.
 func (*KeyringResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{21}
+	return file_v1_network_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *KeyringResponse) GetKeys() []*TokenKey {
@@ -1659,7 +1739,7 @@ type TokenKey struct {
 
 func (x *TokenKey) Reset() {
 	*x = TokenKey{}
-	mi := &file_v1_network_proto_msgTypes[22]
+	mi := &file_v1_network_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1671,7 +1751,7 @@ func (x *TokenKey) String() string {
 func (*TokenKey) ProtoMessage() {}
 
 func (x *TokenKey) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[22]
+	mi := &file_v1_network_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +1764,7 @@ func (x *TokenKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenKey.ProtoReflect.Descriptor instead.
 func (*TokenKey) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{22}
+	return file_v1_network_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *TokenKey) GetEpoch() uint32 {
@@ -1715,7 +1795,7 @@ type Override struct {
 
 func (x *Override) Reset() {
 	*x = Override{}
-	mi := &file_v1_network_proto_msgTypes[23]
+	mi := &file_v1_network_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1727,7 +1807,7 @@ func (x *Override) String() string {
 func (*Override) ProtoMessage() {}
 
 func (x *Override) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[23]
+	mi := &file_v1_network_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1740,7 +1820,7 @@ func (x *Override) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Override.ProtoReflect.Descriptor instead.
 func (*Override) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{23}
+	return file_v1_network_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Override) GetKind() string {
@@ -1786,7 +1866,7 @@ type OverridesRequest struct {
 
 func (x *OverridesRequest) Reset() {
 	*x = OverridesRequest{}
-	mi := &file_v1_network_proto_msgTypes[24]
+	mi := &file_v1_network_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1798,7 +1878,7 @@ func (x *OverridesRequest) String() string {
 func (*OverridesRequest) ProtoMessage() {}
 
 func (x *OverridesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[24]
+	mi := &file_v1_network_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1811,7 +1891,7 @@ func (x *OverridesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverridesRequest.ProtoReflect.Descriptor instead.
 func (*OverridesRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{24}
+	return file_v1_network_proto_rawDescGZIP(), []int{25}
 }
 
 type OverridesResponse struct {
@@ -1823,7 +1903,7 @@ type OverridesResponse struct {
 
 func (x *OverridesResponse) Reset() {
 	*x = OverridesResponse{}
-	mi := &file_v1_network_proto_msgTypes[25]
+	mi := &file_v1_network_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1835,7 +1915,7 @@ func (x *OverridesResponse) String() string {
 func (*OverridesResponse) ProtoMessage() {}
 
 func (x *OverridesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[25]
+	mi := &file_v1_network_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1848,7 +1928,7 @@ func (x *OverridesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverridesResponse.ProtoReflect.Descriptor instead.
 func (*OverridesResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{25}
+	return file_v1_network_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *OverridesResponse) GetOverrides() []*Override {
@@ -1866,7 +1946,7 @@ type NodeStatusRequest struct {
 
 func (x *NodeStatusRequest) Reset() {
 	*x = NodeStatusRequest{}
-	mi := &file_v1_network_proto_msgTypes[26]
+	mi := &file_v1_network_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1878,7 +1958,7 @@ func (x *NodeStatusRequest) String() string {
 func (*NodeStatusRequest) ProtoMessage() {}
 
 func (x *NodeStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[26]
+	mi := &file_v1_network_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1891,7 +1971,7 @@ func (x *NodeStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatusRequest.ProtoReflect.Descriptor instead.
 func (*NodeStatusRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{26}
+	return file_v1_network_proto_rawDescGZIP(), []int{27}
 }
 
 type NodeStatusResponse struct {
@@ -1921,7 +2001,7 @@ type NodeStatusResponse struct {
 
 func (x *NodeStatusResponse) Reset() {
 	*x = NodeStatusResponse{}
-	mi := &file_v1_network_proto_msgTypes[27]
+	mi := &file_v1_network_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1933,7 +2013,7 @@ func (x *NodeStatusResponse) String() string {
 func (*NodeStatusResponse) ProtoMessage() {}
 
 func (x *NodeStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[27]
+	mi := &file_v1_network_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1946,7 +2026,7 @@ func (x *NodeStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatusResponse.ProtoReflect.Descriptor instead.
 func (*NodeStatusResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{27}
+	return file_v1_network_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *NodeStatusResponse) GetName() string {
@@ -2062,7 +2142,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_v1_network_proto_msgTypes[28]
+	mi := &file_v1_network_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2074,7 +2154,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[28]
+	mi := &file_v1_network_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2087,7 +2167,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{28}
+	return file_v1_network_proto_rawDescGZIP(), []int{29}
 }
 
 type StatusResponse struct {
@@ -2099,7 +2179,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_v1_network_proto_msgTypes[29]
+	mi := &file_v1_network_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2111,7 +2191,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[29]
+	mi := &file_v1_network_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2124,7 +2204,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{29}
+	return file_v1_network_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *StatusResponse) GetRows() []*StatusRow {
@@ -2154,7 +2234,7 @@ type StatusRow struct {
 
 func (x *StatusRow) Reset() {
 	*x = StatusRow{}
-	mi := &file_v1_network_proto_msgTypes[30]
+	mi := &file_v1_network_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2166,7 +2246,7 @@ func (x *StatusRow) String() string {
 func (*StatusRow) ProtoMessage() {}
 
 func (x *StatusRow) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[30]
+	mi := &file_v1_network_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2179,7 +2259,7 @@ func (x *StatusRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRow.ProtoReflect.Descriptor instead.
 func (*StatusRow) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{30}
+	return file_v1_network_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *StatusRow) GetName() string {
@@ -2260,7 +2340,7 @@ type ReadIndexRequest struct {
 
 func (x *ReadIndexRequest) Reset() {
 	*x = ReadIndexRequest{}
-	mi := &file_v1_network_proto_msgTypes[31]
+	mi := &file_v1_network_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2272,7 +2352,7 @@ func (x *ReadIndexRequest) String() string {
 func (*ReadIndexRequest) ProtoMessage() {}
 
 func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[31]
+	mi := &file_v1_network_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2285,7 +2365,7 @@ func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexRequest.ProtoReflect.Descriptor instead.
 func (*ReadIndexRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{31}
+	return file_v1_network_proto_rawDescGZIP(), []int{32}
 }
 
 type ReadIndexResponse struct {
@@ -2297,7 +2377,7 @@ type ReadIndexResponse struct {
 
 func (x *ReadIndexResponse) Reset() {
 	*x = ReadIndexResponse{}
-	mi := &file_v1_network_proto_msgTypes[32]
+	mi := &file_v1_network_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2309,7 +2389,7 @@ func (x *ReadIndexResponse) String() string {
 func (*ReadIndexResponse) ProtoMessage() {}
 
 func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[32]
+	mi := &file_v1_network_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2322,7 +2402,7 @@ func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexResponse.ProtoReflect.Descriptor instead.
 func (*ReadIndexResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{32}
+	return file_v1_network_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ReadIndexResponse) GetIndex() uint64 {
@@ -2340,7 +2420,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_v1_network_proto_msgTypes[33]
+	mi := &file_v1_network_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2352,7 +2432,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[33]
+	mi := &file_v1_network_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2365,7 +2445,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{33}
+	return file_v1_network_proto_rawDescGZIP(), []int{34}
 }
 
 type BackupPart struct {
@@ -2377,7 +2457,7 @@ type BackupPart struct {
 
 func (x *BackupPart) Reset() {
 	*x = BackupPart{}
-	mi := &file_v1_network_proto_msgTypes[34]
+	mi := &file_v1_network_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2389,7 +2469,7 @@ func (x *BackupPart) String() string {
 func (*BackupPart) ProtoMessage() {}
 
 func (x *BackupPart) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[34]
+	mi := &file_v1_network_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2402,7 +2482,7 @@ func (x *BackupPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupPart.ProtoReflect.Descriptor instead.
 func (*BackupPart) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{34}
+	return file_v1_network_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *BackupPart) GetData() []byte {
@@ -2422,7 +2502,7 @@ type WitnessRequest struct {
 
 func (x *WitnessRequest) Reset() {
 	*x = WitnessRequest{}
-	mi := &file_v1_network_proto_msgTypes[35]
+	mi := &file_v1_network_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2434,7 +2514,7 @@ func (x *WitnessRequest) String() string {
 func (*WitnessRequest) ProtoMessage() {}
 
 func (x *WitnessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[35]
+	mi := &file_v1_network_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2447,7 +2527,7 @@ func (x *WitnessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WitnessRequest.ProtoReflect.Descriptor instead.
 func (*WitnessRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{35}
+	return file_v1_network_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *WitnessRequest) GetNode() string {
@@ -2480,7 +2560,7 @@ type WitnessResponse struct {
 
 func (x *WitnessResponse) Reset() {
 	*x = WitnessResponse{}
-	mi := &file_v1_network_proto_msgTypes[36]
+	mi := &file_v1_network_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2492,7 +2572,7 @@ func (x *WitnessResponse) String() string {
 func (*WitnessResponse) ProtoMessage() {}
 
 func (x *WitnessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[36]
+	mi := &file_v1_network_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2505,7 +2585,7 @@ func (x *WitnessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WitnessResponse.ProtoReflect.Descriptor instead.
 func (*WitnessResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{36}
+	return file_v1_network_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *WitnessResponse) GetServer() string {
@@ -2574,7 +2654,7 @@ type ChunkRequest struct {
 
 func (x *ChunkRequest) Reset() {
 	*x = ChunkRequest{}
-	mi := &file_v1_network_proto_msgTypes[37]
+	mi := &file_v1_network_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2586,7 +2666,7 @@ func (x *ChunkRequest) String() string {
 func (*ChunkRequest) ProtoMessage() {}
 
 func (x *ChunkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[37]
+	mi := &file_v1_network_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2599,7 +2679,7 @@ func (x *ChunkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkRequest.ProtoReflect.Descriptor instead.
 func (*ChunkRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{37}
+	return file_v1_network_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ChunkRequest) GetBefore() uint64 {
@@ -2619,7 +2699,7 @@ type ChunkResponse struct {
 
 func (x *ChunkResponse) Reset() {
 	*x = ChunkResponse{}
-	mi := &file_v1_network_proto_msgTypes[38]
+	mi := &file_v1_network_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2631,7 +2711,7 @@ func (x *ChunkResponse) String() string {
 func (*ChunkResponse) ProtoMessage() {}
 
 func (x *ChunkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[38]
+	mi := &file_v1_network_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2644,7 +2724,7 @@ func (x *ChunkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkResponse.ProtoReflect.Descriptor instead.
 func (*ChunkResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{38}
+	return file_v1_network_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ChunkResponse) GetChunk() []byte {
@@ -2779,7 +2859,7 @@ const file_v1_network_proto_rawDesc = "" +
 	"\brule_set\x18\x02 \x01(\v2\x13.risknet.v1.RuleSetR\aruleSet\"\x15\n" +
 	"\x13InstitutionsRequest\"S\n" +
 	"\x14InstitutionsResponse\x12;\n" +
-	"\finstitutions\x18\x01 \x03(\v2\x17.risknet.v1.InstitutionR\finstitutions\"\x97\x01\n" +
+	"\finstitutions\x18\x01 \x03(\v2\x17.risknet.v1.InstitutionR\finstitutions\"\xcf\x01\n" +
 	"\vInstitution\x12\x1a\n" +
 	"\breporter\x18\x01 \x01(\tR\breporter\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x1e\n" +
@@ -2787,7 +2867,14 @@ const file_v1_network_proto_rawDesc = "" +
 	"commitment\x18\x03 \x01(\fR\n" +
 	"commitment\x12\x12\n" +
 	"\x04keys\x18\x04 \x01(\rR\x04keys\x12$\n" +
-	"\x0eadmitted_at_ms\x18\x05 \x01(\x03R\fadmittedAtMs\"\x10\n" +
+	"\x0eadmitted_at_ms\x18\x05 \x01(\x03R\fadmittedAtMs\x126\n" +
+	"\vauthor_keys\x18\x06 \x03(\v2\x15.risknet.v1.AuthorKeyR\n" +
+	"authorKeys\"p\n" +
+	"\tAuthorKey\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06public\x18\x02 \x01(\fR\x06public\x12\x17\n" +
+	"\afrom_ms\x18\x03 \x01(\x03R\x06fromMs\x12\"\n" +
+	"\rretired_at_ms\x18\x04 \x01(\x03R\vretiredAtMs\"\x10\n" +
 	"\x0eKeyringRequest\"\x8d\x01\n" +
 	"\x0fKeyringResponse\x12(\n" +
 	"\x04keys\x18\x01 \x03(\v2\x14.risknet.v1.TokenKeyR\x04keys\x12)\n" +
@@ -2900,7 +2987,7 @@ func file_v1_network_proto_rawDescGZIP() []byte {
 	return file_v1_network_proto_rawDescData
 }
 
-var file_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_v1_network_proto_goTypes = []any{
 	(*SubmitRequest)(nil),         // 0: risknet.v1.SubmitRequest
 	(*Receipt)(nil),               // 1: risknet.v1.Receipt
@@ -2922,89 +3009,91 @@ var file_v1_network_proto_goTypes = []any{
 	(*InstitutionsRequest)(nil),   // 17: risknet.v1.InstitutionsRequest
 	(*InstitutionsResponse)(nil),  // 18: risknet.v1.InstitutionsResponse
 	(*Institution)(nil),           // 19: risknet.v1.Institution
-	(*KeyringRequest)(nil),        // 20: risknet.v1.KeyringRequest
-	(*KeyringResponse)(nil),       // 21: risknet.v1.KeyringResponse
-	(*TokenKey)(nil),              // 22: risknet.v1.TokenKey
-	(*Override)(nil),              // 23: risknet.v1.Override
-	(*OverridesRequest)(nil),      // 24: risknet.v1.OverridesRequest
-	(*OverridesResponse)(nil),     // 25: risknet.v1.OverridesResponse
-	(*NodeStatusRequest)(nil),     // 26: risknet.v1.NodeStatusRequest
-	(*NodeStatusResponse)(nil),    // 27: risknet.v1.NodeStatusResponse
-	(*StatusRequest)(nil),         // 28: risknet.v1.StatusRequest
-	(*StatusResponse)(nil),        // 29: risknet.v1.StatusResponse
-	(*StatusRow)(nil),             // 30: risknet.v1.StatusRow
-	(*ReadIndexRequest)(nil),      // 31: risknet.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil),     // 32: risknet.v1.ReadIndexResponse
-	(*BackupRequest)(nil),         // 33: risknet.v1.BackupRequest
-	(*BackupPart)(nil),            // 34: risknet.v1.BackupPart
-	(*WitnessRequest)(nil),        // 35: risknet.v1.WitnessRequest
-	(*WitnessResponse)(nil),       // 36: risknet.v1.WitnessResponse
-	(*ChunkRequest)(nil),          // 37: risknet.v1.ChunkRequest
-	(*ChunkResponse)(nil),         // 38: risknet.v1.ChunkResponse
-	(*Head)(nil),                  // 39: risknet.v1.Head
-	(*Scope)(nil),                 // 40: risknet.v1.Scope
-	(*Exit)(nil),                  // 41: risknet.v1.Exit
+	(*AuthorKey)(nil),             // 20: risknet.v1.AuthorKey
+	(*KeyringRequest)(nil),        // 21: risknet.v1.KeyringRequest
+	(*KeyringResponse)(nil),       // 22: risknet.v1.KeyringResponse
+	(*TokenKey)(nil),              // 23: risknet.v1.TokenKey
+	(*Override)(nil),              // 24: risknet.v1.Override
+	(*OverridesRequest)(nil),      // 25: risknet.v1.OverridesRequest
+	(*OverridesResponse)(nil),     // 26: risknet.v1.OverridesResponse
+	(*NodeStatusRequest)(nil),     // 27: risknet.v1.NodeStatusRequest
+	(*NodeStatusResponse)(nil),    // 28: risknet.v1.NodeStatusResponse
+	(*StatusRequest)(nil),         // 29: risknet.v1.StatusRequest
+	(*StatusResponse)(nil),        // 30: risknet.v1.StatusResponse
+	(*StatusRow)(nil),             // 31: risknet.v1.StatusRow
+	(*ReadIndexRequest)(nil),      // 32: risknet.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),     // 33: risknet.v1.ReadIndexResponse
+	(*BackupRequest)(nil),         // 34: risknet.v1.BackupRequest
+	(*BackupPart)(nil),            // 35: risknet.v1.BackupPart
+	(*WitnessRequest)(nil),        // 36: risknet.v1.WitnessRequest
+	(*WitnessResponse)(nil),       // 37: risknet.v1.WitnessResponse
+	(*ChunkRequest)(nil),          // 38: risknet.v1.ChunkRequest
+	(*ChunkResponse)(nil),         // 39: risknet.v1.ChunkResponse
+	(*Head)(nil),                  // 40: risknet.v1.Head
+	(*Scope)(nil),                 // 41: risknet.v1.Scope
+	(*Exit)(nil),                  // 42: risknet.v1.Exit
 }
 var file_v1_network_proto_depIdxs = []int32{
 	2,  // 0: risknet.v1.Receipt.outcomes:type_name -> risknet.v1.Outcome
-	39, // 1: risknet.v1.Receipt.head:type_name -> risknet.v1.Head
+	40, // 1: risknet.v1.Receipt.head:type_name -> risknet.v1.Head
 	5,  // 2: risknet.v1.NetworkResponse.nodes:type_name -> risknet.v1.Node
-	39, // 3: risknet.v1.NetworkResponse.head:type_name -> risknet.v1.Head
+	40, // 3: risknet.v1.NetworkResponse.head:type_name -> risknet.v1.Head
 	7,  // 4: risknet.v1.ListingsRequest.tokens:type_name -> risknet.v1.AskedListing
 	9,  // 5: risknet.v1.ListingsResponse.listings:type_name -> risknet.v1.Listing
-	39, // 6: risknet.v1.ListingsResponse.head:type_name -> risknet.v1.Head
-	40, // 7: risknet.v1.Listing.scope:type_name -> risknet.v1.Scope
+	40, // 6: risknet.v1.ListingsResponse.head:type_name -> risknet.v1.Head
+	41, // 7: risknet.v1.Listing.scope:type_name -> risknet.v1.Scope
 	10, // 8: risknet.v1.Listing.evidence:type_name -> risknet.v1.Evidence
-	41, // 9: risknet.v1.Listing.exit:type_name -> risknet.v1.Exit
+	42, // 9: risknet.v1.Listing.exit:type_name -> risknet.v1.Exit
 	14, // 10: risknet.v1.RuleSetsResponse.rule_sets:type_name -> risknet.v1.RuleSet
 	14, // 11: risknet.v1.RuleSourceResponse.rule_set:type_name -> risknet.v1.RuleSet
 	19, // 12: risknet.v1.InstitutionsResponse.institutions:type_name -> risknet.v1.Institution
-	22, // 13: risknet.v1.KeyringResponse.keys:type_name -> risknet.v1.TokenKey
-	40, // 14: risknet.v1.KeyringResponse.scopes:type_name -> risknet.v1.Scope
-	7,  // 15: risknet.v1.Override.tokens:type_name -> risknet.v1.AskedListing
-	23, // 16: risknet.v1.OverridesResponse.overrides:type_name -> risknet.v1.Override
-	30, // 17: risknet.v1.StatusResponse.rows:type_name -> risknet.v1.StatusRow
-	0,  // 18: risknet.v1.Commands.Submit:input_type -> risknet.v1.SubmitRequest
-	3,  // 19: risknet.v1.Registry.Network:input_type -> risknet.v1.NetworkRequest
-	6,  // 20: risknet.v1.Registry.Listings:input_type -> risknet.v1.ListingsRequest
-	11, // 21: risknet.v1.Registry.ExportListings:input_type -> risknet.v1.ExportListingsRequest
-	12, // 22: risknet.v1.Registry.RuleSets:input_type -> risknet.v1.RuleSetsRequest
-	15, // 23: risknet.v1.Registry.RuleSource:input_type -> risknet.v1.RuleSourceRequest
-	17, // 24: risknet.v1.Registry.Institutions:input_type -> risknet.v1.InstitutionsRequest
-	20, // 25: risknet.v1.Tokens.Keyring:input_type -> risknet.v1.KeyringRequest
-	23, // 26: risknet.v1.Overrides.PutOverride:input_type -> risknet.v1.Override
-	23, // 27: risknet.v1.Overrides.RemoveOverride:input_type -> risknet.v1.Override
-	24, // 28: risknet.v1.Overrides.ListOverrides:input_type -> risknet.v1.OverridesRequest
-	26, // 29: risknet.v1.Cluster.NodeStatus:input_type -> risknet.v1.NodeStatusRequest
-	28, // 30: risknet.v1.Cluster.Status:input_type -> risknet.v1.StatusRequest
-	33, // 31: risknet.v1.Cluster.Backup:input_type -> risknet.v1.BackupRequest
-	0,  // 32: risknet.v1.Peers.Forward:input_type -> risknet.v1.SubmitRequest
-	31, // 33: risknet.v1.Peers.ReadIndex:input_type -> risknet.v1.ReadIndexRequest
-	35, // 34: risknet.v1.Peers.Witness:input_type -> risknet.v1.WitnessRequest
-	37, // 35: risknet.v1.Peers.Chunk:input_type -> risknet.v1.ChunkRequest
-	1,  // 36: risknet.v1.Commands.Submit:output_type -> risknet.v1.Receipt
-	4,  // 37: risknet.v1.Registry.Network:output_type -> risknet.v1.NetworkResponse
-	8,  // 38: risknet.v1.Registry.Listings:output_type -> risknet.v1.ListingsResponse
-	9,  // 39: risknet.v1.Registry.ExportListings:output_type -> risknet.v1.Listing
-	13, // 40: risknet.v1.Registry.RuleSets:output_type -> risknet.v1.RuleSetsResponse
-	16, // 41: risknet.v1.Registry.RuleSource:output_type -> risknet.v1.RuleSourceResponse
-	18, // 42: risknet.v1.Registry.Institutions:output_type -> risknet.v1.InstitutionsResponse
-	21, // 43: risknet.v1.Tokens.Keyring:output_type -> risknet.v1.KeyringResponse
-	25, // 44: risknet.v1.Overrides.PutOverride:output_type -> risknet.v1.OverridesResponse
-	25, // 45: risknet.v1.Overrides.RemoveOverride:output_type -> risknet.v1.OverridesResponse
-	25, // 46: risknet.v1.Overrides.ListOverrides:output_type -> risknet.v1.OverridesResponse
-	27, // 47: risknet.v1.Cluster.NodeStatus:output_type -> risknet.v1.NodeStatusResponse
-	29, // 48: risknet.v1.Cluster.Status:output_type -> risknet.v1.StatusResponse
-	34, // 49: risknet.v1.Cluster.Backup:output_type -> risknet.v1.BackupPart
-	1,  // 50: risknet.v1.Peers.Forward:output_type -> risknet.v1.Receipt
-	32, // 51: risknet.v1.Peers.ReadIndex:output_type -> risknet.v1.ReadIndexResponse
-	36, // 52: risknet.v1.Peers.Witness:output_type -> risknet.v1.WitnessResponse
-	38, // 53: risknet.v1.Peers.Chunk:output_type -> risknet.v1.ChunkResponse
-	36, // [36:54] is the sub-list for method output_type
-	18, // [18:36] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	20, // 13: risknet.v1.Institution.author_keys:type_name -> risknet.v1.AuthorKey
+	23, // 14: risknet.v1.KeyringResponse.keys:type_name -> risknet.v1.TokenKey
+	41, // 15: risknet.v1.KeyringResponse.scopes:type_name -> risknet.v1.Scope
+	7,  // 16: risknet.v1.Override.tokens:type_name -> risknet.v1.AskedListing
+	24, // 17: risknet.v1.OverridesResponse.overrides:type_name -> risknet.v1.Override
+	31, // 18: risknet.v1.StatusResponse.rows:type_name -> risknet.v1.StatusRow
+	0,  // 19: risknet.v1.Commands.Submit:input_type -> risknet.v1.SubmitRequest
+	3,  // 20: risknet.v1.Registry.Network:input_type -> risknet.v1.NetworkRequest
+	6,  // 21: risknet.v1.Registry.Listings:input_type -> risknet.v1.ListingsRequest
+	11, // 22: risknet.v1.Registry.ExportListings:input_type -> risknet.v1.ExportListingsRequest
+	12, // 23: risknet.v1.Registry.RuleSets:input_type -> risknet.v1.RuleSetsRequest
+	15, // 24: risknet.v1.Registry.RuleSource:input_type -> risknet.v1.RuleSourceRequest
+	17, // 25: risknet.v1.Registry.Institutions:input_type -> risknet.v1.InstitutionsRequest
+	21, // 26: risknet.v1.Tokens.Keyring:input_type -> risknet.v1.KeyringRequest
+	24, // 27: risknet.v1.Overrides.PutOverride:input_type -> risknet.v1.Override
+	24, // 28: risknet.v1.Overrides.RemoveOverride:input_type -> risknet.v1.Override
+	25, // 29: risknet.v1.Overrides.ListOverrides:input_type -> risknet.v1.OverridesRequest
+	27, // 30: risknet.v1.Cluster.NodeStatus:input_type -> risknet.v1.NodeStatusRequest
+	29, // 31: risknet.v1.Cluster.Status:input_type -> risknet.v1.StatusRequest
+	34, // 32: risknet.v1.Cluster.Backup:input_type -> risknet.v1.BackupRequest
+	0,  // 33: risknet.v1.Peers.Forward:input_type -> risknet.v1.SubmitRequest
+	32, // 34: risknet.v1.Peers.ReadIndex:input_type -> risknet.v1.ReadIndexRequest
+	36, // 35: risknet.v1.Peers.Witness:input_type -> risknet.v1.WitnessRequest
+	38, // 36: risknet.v1.Peers.Chunk:input_type -> risknet.v1.ChunkRequest
+	1,  // 37: risknet.v1.Commands.Submit:output_type -> risknet.v1.Receipt
+	4,  // 38: risknet.v1.Registry.Network:output_type -> risknet.v1.NetworkResponse
+	8,  // 39: risknet.v1.Registry.Listings:output_type -> risknet.v1.ListingsResponse
+	9,  // 40: risknet.v1.Registry.ExportListings:output_type -> risknet.v1.Listing
+	13, // 41: risknet.v1.Registry.RuleSets:output_type -> risknet.v1.RuleSetsResponse
+	16, // 42: risknet.v1.Registry.RuleSource:output_type -> risknet.v1.RuleSourceResponse
+	18, // 43: risknet.v1.Registry.Institutions:output_type -> risknet.v1.InstitutionsResponse
+	22, // 44: risknet.v1.Tokens.Keyring:output_type -> risknet.v1.KeyringResponse
+	26, // 45: risknet.v1.Overrides.PutOverride:output_type -> risknet.v1.OverridesResponse
+	26, // 46: risknet.v1.Overrides.RemoveOverride:output_type -> risknet.v1.OverridesResponse
+	26, // 47: risknet.v1.Overrides.ListOverrides:output_type -> risknet.v1.OverridesResponse
+	28, // 48: risknet.v1.Cluster.NodeStatus:output_type -> risknet.v1.NodeStatusResponse
+	30, // 49: risknet.v1.Cluster.Status:output_type -> risknet.v1.StatusResponse
+	35, // 50: risknet.v1.Cluster.Backup:output_type -> risknet.v1.BackupPart
+	1,  // 51: risknet.v1.Peers.Forward:output_type -> risknet.v1.Receipt
+	33, // 52: risknet.v1.Peers.ReadIndex:output_type -> risknet.v1.ReadIndexResponse
+	37, // 53: risknet.v1.Peers.Witness:output_type -> risknet.v1.WitnessResponse
+	39, // 54: risknet.v1.Peers.Chunk:output_type -> risknet.v1.ChunkResponse
+	37, // [37:55] is the sub-list for method output_type
+	19, // [19:37] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_v1_network_proto_init() }
@@ -3019,7 +3108,7 @@ func file_v1_network_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_network_proto_rawDesc), len(file_v1_network_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   39,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   6,
 		},
