@@ -42,7 +42,7 @@ func (n *Node) backfill(ctx context.Context) error {
 				n.log.Info("the ledger is here whole", "fetched", told)
 				told = 0
 			}
-			if !pause(ctx, backfillRetry) { // an image may come at any time
+			if !pause(ctx, time.Second) { // an image may come at any time
 				return nil
 			}
 			continue

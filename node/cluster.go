@@ -86,6 +86,7 @@ func (s *clusterService) row(ctx context.Context, n *risk.PutNode) *apiv1.Status
 	}
 	row.Role, row.Size, row.Root, row.Digest = answer.Role, answer.Size, answer.Root, answer.Digest
 	row.AgeMs, row.Listings, row.RulesVersion = answer.AgeMs, answer.Listings, answer.RulesVersion
+	row.LedgerFrom = answer.LedgerFrom
 	return row
 }
 

@@ -266,9 +266,23 @@ func (n *Node) Ready() error { return n.ready() }
 // Head is the newest state that this node answers from.
 func (n *Node) Head() risk.Head { return n.checker.Load().Head }
 
-// LedgerFrom is the first leaf that this node holds itself: 0, unless it was
-// brought up to date by an image.
-func (n *Node) LedgerFrom() uint64 { return n.store.LedgerFrom() }
+// AwaitLedger waits until this node holds the ledger whole: one that was brought
+// up to date by an image fetches what was before it.
+func (n *Node) AwaitLedger(ctx context.Context) error {
+	for n.store.LedgerFrom() > 0 {
+		if !pause(ctx, 20*time.Millisecond) {
+			return fmt.Errorf("the ledger is here from leaf %d: %w", n.store.LedgerFrom(), context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// Leaf gives a leaf of the ledger, as it is encoded.
+func (n *Node) Leaf(index uint64) ([]byte, error) { return n.store.Leaf(index) }
+
+// ImagesReceived counts the images that brought this node up to date since it
+// started.
+func (n *Node) ImagesReceived() uint64 { return n.order.Stats().ImagesReceived }
 
 // Leads reports whether this node leads.
 func (n *Node) Leads() bool { return n.order.Ready() }

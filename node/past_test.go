@@ -50,6 +50,31 @@ func TestWhatTheTwoIncarnationsSayDecidesTheCourse(t *testing.T) {
 	}
 }
 
+func TestDataThatFallsShortOfTheAnchorIsDoubted(t *testing.T) {
+	anchored := ledger.Anchor{Size: 40, LogIndex: 50, Term: 3}
+	for name, c := range map[string]struct {
+		held    reach
+		doubted bool
+	}{
+		"as far":               {reach{50, 3}, false},
+		"further":              {reach{90, 4}, false},
+		"fewer entries":        {reach{49, 3}, true},
+		"fewer, later term":    {reach{49, 9}, true},
+		"an earlier term":      {reach{50, 2}, true},
+		"nothing":              {reach{}, true},
+		"more, but older term": {reach{99, 2}, true},
+	} {
+		err := fallsShort(anchored, c.held, 30)
+		d, doubted := asDoubt(err)
+		if doubted != c.doubted || (err != nil) != c.doubted {
+			t.Errorf("%s: doubt %v, want %v", name, err, c.doubted)
+		}
+		if doubted && d.need != 40 {
+			t.Errorf("%s: the others need %d leaves, not 40", name, d.need)
+		}
+	}
+}
+
 func TestAWitnessIsBelievedOnlyWhereItCanKnow(t *testing.T) {
 	n := &Node{id: risk.ID{2}, life: *life(2)}
 	self, later, earlier := serverID(n.id, 2), serverID(n.id, 3), serverID(n.id, 1)

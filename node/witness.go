@@ -12,6 +12,7 @@ import (
 	"time"
 
 	apiv1 "github.com/risknet/risknet/api/v1"
+	"github.com/risknet/risknet/ledger"
 	"github.com/risknet/risknet/risk"
 )
 
@@ -69,10 +70,9 @@ type reach struct{ index, term uint64 }
 // holdPast compares how far the data goes with the anchor and with what the
 // others last saw. It runs before raft does.
 func (n *Node) holdPast(ctx context.Context, held reach) error {
-	anchored, size := n.anchor.load(), n.store.Head().Size
-	if held.index < anchored.LogIndex || held.term < anchored.Term {
-		return &doubt{need: max(anchored.Size, size), reason: fmt.Sprintf("it ends at entry %d of term %d, and this node had %d of term %d: it is a backup, or the disk has lost writes",
-			held.index, held.term, anchored.LogIndex, anchored.Term)}
+	size := n.store.Head().Size
+	if err := fallsShort(n.anchor.load(), held, size); err != nil {
+		return err
 	}
 	for _, seen := range askWitnesses(ctx, n.peers, n.id, n.otherAddresses()) {
 		if err := contradicts(seen, n.life, held, size); err != nil {
@@ -80,6 +80,15 @@ func (n *Node) holdPast(ctx context.Context, held reach) error {
 		}
 	}
 	return nil
+}
+
+// fallsShort doubts data that reaches less far than the anchor.
+func fallsShort(anchored ledger.Anchor, held reach, size uint64) error {
+	if held.index >= anchored.LogIndex && held.term >= anchored.Term {
+		return nil
+	}
+	return &doubt{need: max(anchored.Size, size), reason: fmt.Sprintf("it ends at entry %d of term %d, and this node had %d of term %d: it is a backup, or the disk has lost writes",
+		held.index, held.term, anchored.LogIndex, anchored.Term)}
 }
 
 // contradicts judges one witness. Within one term nothing that a follower has

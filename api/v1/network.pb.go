@@ -2222,12 +2222,14 @@ type StatusRow struct {
 	Size uint64 `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
 	Root []byte `protobuf:"bytes,4,opt,name=root,proto3" json:"root,omitempty"`
 	// Leaves behind the longest.
-	Lag           uint64 `protobuf:"varint,5,opt,name=lag,proto3" json:"lag,omitempty"`
-	AgeMs         int64  `protobuf:"varint,6,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`
-	Listings      uint64 `protobuf:"varint,7,opt,name=listings,proto3" json:"listings,omitempty"`
-	RulesVersion  uint32 `protobuf:"varint,8,opt,name=rules_version,json=rulesVersion,proto3" json:"rules_version,omitempty"`
-	Institution   string `protobuf:"bytes,9,opt,name=institution,proto3" json:"institution,omitempty"`
-	Digest        []byte `protobuf:"bytes,10,opt,name=digest,proto3" json:"digest,omitempty"`
+	Lag          uint64 `protobuf:"varint,5,opt,name=lag,proto3" json:"lag,omitempty"`
+	AgeMs        int64  `protobuf:"varint,6,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`
+	Listings     uint64 `protobuf:"varint,7,opt,name=listings,proto3" json:"listings,omitempty"`
+	RulesVersion uint32 `protobuf:"varint,8,opt,name=rules_version,json=rulesVersion,proto3" json:"rules_version,omitempty"`
+	Institution  string `protobuf:"bytes,9,opt,name=institution,proto3" json:"institution,omitempty"`
+	Digest       []byte `protobuf:"bytes,10,opt,name=digest,proto3" json:"digest,omitempty"`
+	// The first leaf that the node holds itself.
+	LedgerFrom    uint64 `protobuf:"varint,11,opt,name=ledger_from,json=ledgerFrom,proto3" json:"ledger_from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2330,6 +2332,13 @@ func (x *StatusRow) GetDigest() []byte {
 		return x.Digest
 	}
 	return nil
+}
+
+func (x *StatusRow) GetLedgerFrom() uint64 {
+	if x != nil {
+		return x.LedgerFrom
+	}
+	return 0
 }
 
 type ReadIndexRequest struct {
@@ -2913,7 +2922,7 @@ const file_v1_network_proto_rawDesc = "" +
 	"ledgerFrom\"\x0f\n" +
 	"\rStatusRequest\";\n" +
 	"\x0eStatusResponse\x12)\n" +
-	"\x04rows\x18\x01 \x03(\v2\x15.risknet.v1.StatusRowR\x04rows\"\xff\x01\n" +
+	"\x04rows\x18\x01 \x03(\v2\x15.risknet.v1.StatusRowR\x04rows\"\xa0\x02\n" +
 	"\tStatusRow\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
@@ -2925,7 +2934,9 @@ const file_v1_network_proto_rawDesc = "" +
 	"\rrules_version\x18\b \x01(\rR\frulesVersion\x12 \n" +
 	"\vinstitution\x18\t \x01(\tR\vinstitution\x12\x16\n" +
 	"\x06digest\x18\n" +
-	" \x01(\fR\x06digest\"\x12\n" +
+	" \x01(\fR\x06digest\x12\x1f\n" +
+	"\vledger_from\x18\v \x01(\x04R\n" +
+	"ledgerFrom\"\x12\n" +
 	"\x10ReadIndexRequest\")\n" +
 	"\x11ReadIndexResponse\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\"\x0f\n" +

@@ -2059,6 +2059,11 @@ func (m *StatusRow) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.LedgerFrom != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.LedgerFrom))
+		i--
+		dAtA[i] = 0x58
+	}
 	if len(m.Digest) > 0 {
 		i -= len(m.Digest)
 		copy(dAtA[i:], m.Digest)
@@ -3325,6 +3330,9 @@ func (m *StatusRow) SizeVT() (n int) {
 	l = len(m.Digest)
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.LedgerFrom != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.LedgerFrom))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -9019,6 +9027,25 @@ func (m *StatusRow) UnmarshalVT(dAtA []byte) error {
 				m.Digest = []byte{}
 			}
 			iNdEx = postIndex
+		case 11:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LedgerFrom", wireType)
+			}
+			m.LedgerFrom = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.LedgerFrom |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

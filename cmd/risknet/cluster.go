@@ -25,6 +25,7 @@ type statusJSON struct {
 	RulesVersion uint32 `json:"rules_version"`
 	Institution  string `json:"institution"`
 	Digest       string `json:"digest"`
+	LedgerFrom   uint64 `json:"ledger_from"`
 }
 
 func newClusterStatusCommand() *cobra.Command {
@@ -48,16 +49,16 @@ func emitStatus(cmd *cobra.Command, list []*apiv1.StatusRow) error {
 	out, lines := []statusJSON{}, []table.Row{}
 	for _, r := range list {
 		s := statusJSON{r.Name, r.Role, r.Size, fmt.Sprintf("%x", r.Root), r.Lag, r.AgeMs, r.Listings, r.RulesVersion,
-			r.Institution, fmt.Sprintf("%x", r.Digest)}
+			r.Institution, fmt.Sprintf("%x", r.Digest), r.LedgerFrom}
 		out = append(out, s)
 		if s.Role == "down" {
-			lines = append(lines, table.Row{s.Name, paint(s.Role), s.Institution, "–", "–", "–", "–", "–", "–"})
+			lines = append(lines, table.Row{s.Name, paint(s.Role), s.Institution, "–", "–", "–", "–", "–", "–", "–"})
 			continue
 		}
 		lines = append(lines, table.Row{s.Name, paint(s.Role), s.Institution, s.Size, s.Root[:min(16, len(s.Root))], s.Lag,
-			fmt.Sprintf("%d ms", s.AgeMS), many(s.Listings), s.RulesVersion})
+			fmt.Sprintf("%d ms", s.AgeMS), many(s.Listings), s.RulesVersion, s.LedgerFrom})
 	}
 	return emit(cmd, out, func(w io.Writer) {
-		rows(w, table.Row{"node", "role", "institution", "size", "root", "lag", "age", "listings", "rules"}, lines)
+		rows(w, table.Row{"node", "role", "institution", "size", "root", "lag", "age", "listings", "rules", "ledger from"}, lines)
 	})
 }
