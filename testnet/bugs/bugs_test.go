@@ -44,7 +44,7 @@ var bugs = map[string]bug{
 		"!s.ActiveAt(w.now)", "false",
 		"check", "Transcripts"},
 	"a server answers for the one whose disk it lost": {"consensus/transport.go",
-		"if id == t.own {", "if true {",
+		"if id == t.id {", "if true {",
 		"consensus", "Wiped|Preface|Meant"},
 	"a vote goes out before its term is remembered elsewhere": {"consensus/terms.go",
 		"if term <= t.told || t.onTerm == nil {", "if true {",
