@@ -161,6 +161,12 @@ func (w *world) grow(t *rapid.T, count int) {
 
 var ctx = context.Background()
 
+func cancelled() context.Context {
+	ended, end := context.WithCancel(ctx)
+	end()
+	return ended
+}
+
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
 // fataler is what tests and properties have in common.
