@@ -1,6 +1,7 @@
 package node
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -62,6 +63,15 @@ func (a *Authority) Issue(id Identity, hosts []string, now time.Time) (certPEM, 
 	if err != nil {
 		return nil, nil, err
 	}
+	if certPEM, err = a.Certify(key.Public(), id, hosts, now); err != nil {
+		return nil, nil, err
+	}
+	keyPEM, err = pemKey(key)
+	return certPEM, keyPEM, err
+}
+
+// Certify makes a certificate (PEM) for a key that its holder keeps to itself.
+func (a *Authority) Certify(public crypto.PublicKey, id Identity, hosts []string, now time.Time) ([]byte, error) {
 	template := &x509.Certificate{
 		SerialNumber: serial(),
 		Subject:      pkix.Name{CommonName: id.Name, Organization: []string{id.Institution}},
@@ -81,12 +91,8 @@ func (a *Authority) Issue(id Identity, hosts []string, now time.Time) (certPEM, 
 			template.DNSNames = append(template.DNSNames, host)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
-	if err != nil {
-		return nil, nil, err
-	}
-	keyPEM, err = pemKey(key)
-	return pemBlock("CERTIFICATE", der), keyPEM, err
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, public, a.key)
+	return pemBlock("CERTIFICATE", der), err
 }
 
 // CertificatePEM is what everybody in the network trusts.
