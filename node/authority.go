@@ -142,6 +142,9 @@ func parseKey(text []byte) (any, error) {
 	return x509.ParsePKCS8PrivateKey(block.Bytes)
 }
 
+// KeyPEM writes a private key as PEM PKCS#8.
+func KeyPEM(key crypto.Signer) ([]byte, error) { return pemKey(key) }
+
 // SigningKeyPEM writes an Ed25519 key as PEM PKCS#8.
 func SigningKeyPEM(key ed25519.PrivateKey) ([]byte, error) { return pemKey(key) }
 
