@@ -131,6 +131,8 @@ func (o *Offer) check() error {
 		return fmt.Errorf("name: %q; use 1 to 63 letters, digits, dots, dashes and underscores", o.Name)
 	case !nameForm.MatchString(o.Institution):
 		return fmt.Errorf("institution: %q; use 1 to 63 letters, digits, dots, dashes and underscores", o.Institution)
+	case !nameForm.MatchString(o.Inviter):
+		return fmt.Errorf("profile: institution: %q; the hub's profile names the hub", o.Inviter)
 	case !o.Suffrage.Valid():
 		return errors.New("suffrage: must be voter or nonvoter")
 	case o.TTL < time.Second || o.TTL > MaxTTL:
