@@ -30,7 +30,7 @@ var rooms = map[string][]string{
 	"check":          {"risk", "rules"},
 	"node":           {"api/v1", "risk", "token", "rules", "ledger", "store", "check", "consensus", "fault"},
 	"client":         {"api/v1", "risk", "token", "rules"},
-	"enrol":          {"risk", "node", "client"},
+	"enrol":          {"api/v1", "risk", "node", "client"},
 	"testnet":        {"api/v1", "risk", "token", "rules", "rules/industry", "node", "client", "enrol"},
 	"testnet/sim":    {"api/v1", "risk", "token", "rules", "rules/industry", "node", "client", "testnet"},
 	"testnet/bugs":   {},

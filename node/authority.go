@@ -1,6 +1,7 @@
 package node
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -63,6 +64,15 @@ func (a *Authority) Issue(id Identity, hosts []string, now time.Time) (certPEM, 
 	if err != nil {
 		return nil, nil, err
 	}
+	if certPEM, err = a.Certify(key.Public(), id, hosts, now); err != nil {
+		return nil, nil, err
+	}
+	keyPEM, err = pemKey(key)
+	return certPEM, keyPEM, err
+}
+
+// Certify makes a certificate (PEM) for a key that its holder keeps to itself.
+func (a *Authority) Certify(public crypto.PublicKey, id Identity, hosts []string, now time.Time) ([]byte, error) {
 	template := &x509.Certificate{
 		SerialNumber: serial(),
 		Subject:      pkix.Name{CommonName: id.Name, Organization: []string{id.Institution}},
@@ -82,12 +92,8 @@ func (a *Authority) Issue(id Identity, hosts []string, now time.Time) (certPEM, 
 			template.DNSNames = append(template.DNSNames, host)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
-	if err != nil {
-		return nil, nil, err
-	}
-	keyPEM, err = pemKey(key)
-	return pemBlock("CERTIFICATE", der), keyPEM, err
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, public, a.key)
+	return pemBlock("CERTIFICATE", der), err
 }
 
 // Network is the name of the network that the authority vouches for.
@@ -139,6 +145,9 @@ func parseKey(text []byte) (any, error) {
 	}
 	return x509.ParsePKCS8PrivateKey(block.Bytes)
 }
+
+// KeyPEM writes a private key as PEM PKCS#8.
+func KeyPEM(key crypto.Signer) ([]byte, error) { return pemKey(key) }
 
 // SigningKeyPEM writes an Ed25519 key as PEM PKCS#8.
 func SigningKeyPEM(key ed25519.PrivateKey) ([]byte, error) { return pemKey(key) }

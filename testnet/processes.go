@@ -89,13 +89,14 @@ func (p *Processes) startAll(ctx context.Context, voters int) error {
 
 // Load finds the network that Up left in a directory.
 func Load(dir string) (*Processes, error) {
-	text, err := os.ReadFile(filepath.Join(dir, stateFile))
+	file := filepath.Join(dir, stateFile)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("--dir: %w; start a network there with `risknet testnet up`", err)
 	}
 	p := &Processes{}
-	if err := json.Unmarshal(text, p); err != nil {
-		return nil, fmt.Errorf("--dir: %s: %w", stateFile, err)
+	if err := json.Unmarshal(text, p); err != nil || len(p.Nodes) == 0 || p.Profiles[hubName] == "" {
+		return nil, fmt.Errorf("--dir: %s does not say which nodes there are: it is empty or damaged; end what still runs (`pgrep -f %s` finds it), remove the directory and start again with `risknet testnet up`", file, filepath.Join(dir, "nodes"))
 	}
 	p.Dir, err = filepath.Abs(dir)
 	return p, err
@@ -271,7 +272,7 @@ func (p *Processes) signal(name string, s syscall.Signal) (*ProcessNode, error) 
 		return nil, err
 	}
 	if !n.ours() {
-		return n, fmt.Errorf("%s is not running; start it with `risknet testnet restart --node %s`", name, name)
+		return n, p.notRunning(name)
 	}
 	return n, syscall.Kill(n.PID, s)
 }
@@ -301,6 +302,10 @@ func (p *Processes) Stop(name string) error {
 func (p *Processes) Runs(name string) bool {
 	n, err := p.Node(name)
 	return err == nil && n.ours()
+}
+
+func (p *Processes) notRunning(name string) error {
+	return fmt.Errorf("%s is not running; start it with `risknet testnet restart --dir %s --node %s`", name, p.Dir, name)
 }
 
 // Restart ends a node if it runs, starts it and returns when it is ready.
@@ -344,6 +349,9 @@ func (p *Processes) fault(name, word string) error {
 	n, err := p.Node(name)
 	if err != nil {
 		return err
+	}
+	if !n.ours() {
+		return p.notRunning(name)
 	}
 	conn, err := net.DialTimeout("unix", filepath.Join(filepath.Dir(n.Config), "fault.sock"), 2*time.Second)
 	if err != nil {

@@ -83,6 +83,16 @@ func (w *writer) openings() error {
 	return write(filepath.Join(w.plan.Dir, "profiles", "openings.txt"), text.Bytes())
 }
 
+// addOpening keeps one more line of the openings.
+func (w *writer) addOpening(p *party) error {
+	file := filepath.Join(w.plan.Dir, "profiles", "openings.txt")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	return write(file, fmt.Appendf(text, "%s %x %s\n", p.reporter, p.opening, p.name))
+}
+
 func (w *writer) profile(p *party) error {
 	dir := filepath.Join(w.plan.Dir, "profiles", p.name)
 	cert, key, err := w.ca.Issue(node.Identity{Network: w.plan.Network, Institution: p.name, Role: p.role.String(), Name: p.name}, nil, w.now)

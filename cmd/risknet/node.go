@@ -15,7 +15,8 @@ import (
 )
 
 func newNodeCommand() *cobra.Command {
-	return newNoun("node", "Run a node", newNodeRunCommand(), newNodeBackupCommand(), newNodeRestoreCommand())
+	return newNoun("node", "Run a node, save it, or let one into the network",
+		newNodeRunCommand(), newNodeInviteCommand(), newNodeJoinCommand(), newNodeBackupCommand(), newNodeRestoreCommand())
 }
 
 func newNodeRunCommand() *cobra.Command {
@@ -26,6 +27,9 @@ func newNodeRunCommand() *cobra.Command {
 		Example: "  risknet node run --config /etc/risknet/node.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			// What a node writes, and its fault socket, is for its own user alone,
+			// whatever the umask is that it was started under.
+			syscall.Umask(0o077)
 			cfg, err := node.LoadConfig(config)
 			if err != nil {
 				return err

@@ -14,7 +14,7 @@ import (
 )
 
 func newTestnetCommand() *cobra.Command {
-	verbs := []*cobra.Command{newTestnetUpCommand(), newTestnetDownCommand(), newTestnetStatusCommand()}
+	verbs := []*cobra.Command{newTestnetUpCommand(), newTestnetDownCommand(), newTestnetStatusCommand(), newTestnetAddCommand()}
 	for _, fault := range []struct {
 		verb, short string
 		do          func(context.Context, *testnet.Processes, string) error
@@ -48,7 +48,11 @@ func newTestnetUpCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "%d nodes are ready; profiles are in %s/profiles\n", len(p.Nodes), p.Dir)
+			verb := "are"
+			if len(p.Nodes) == 1 {
+				verb = "is"
+			}
+			note(cmd, "%s %s ready; profiles are in %s/profiles", counted(len(p.Nodes), "node"), verb, p.Dir)
 			return nil
 		},
 	}
@@ -56,6 +60,50 @@ func newTestnetUpCommand() *cobra.Command {
 	cmd.Flags().IntVar(&o.Nodes, "nodes", 3, "number of nodes")
 	cmd.Flags().IntVar(&o.Voters, "voters", 0, "how many of them vote (default 3, or all if there are fewer)")
 	cmd.Flags().DurationVar(&patience, "timeout", 2*time.Minute, "give up after this long")
+	_ = cmd.MarkFlagRequired("dir")
+	return cmd
+}
+
+type addedJSON struct {
+	Name        string `json:"name"`
+	Institution string `json:"institution"`
+	API         string `json:"api"`
+	HTTP        string `json:"http"`
+	Config      string `json:"config"`
+	Profile     string `json:"profile"`
+}
+
+func newTestnetAddCommand() *cobra.Command {
+	var dir string
+	var voter bool
+	var patience time.Duration
+	cmd := &cobra.Command{
+		Use:   "add --dir DIR",
+		Short: "Let one more node in, empty, with a join token, and wait until it is ready",
+		Long: "Plays both ends of `risknet node invite` and `risknet node join` on this machine,\n" +
+			"for a new node and a new institution, and starts the node. Run it again if it breaks off.",
+		Example: "  risknet testnet add --dir /tmp/net",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := testnet.Load(dir)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), patience)
+			defer cancel()
+			a, err := p.Add(ctx, voter)
+			if err != nil {
+				return err
+			}
+			out := addedJSON{a.Node.Name, a.Node.Institution, a.Node.API, a.Node.HTTP, a.Node.Config, a.Profile}
+			return emit(cmd, out, func(w io.Writer) {
+				fmt.Fprintf(w, "%s of %s has joined and is ready at %s\nprofile: %s\n", out.Name, out.Institution, out.API, out.Profile)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", "", "directory of the network (required)")
+	cmd.Flags().BoolVar(&voter, "voter", false, "give the node a vote once it has caught up")
+	cmd.Flags().DurationVar(&patience, "timeout", 2*time.Minute, "give up after this long; the node goes on catching up")
 	_ = cmd.MarkFlagRequired("dir")
 	return cmd
 }
