@@ -23,6 +23,7 @@ type way struct {
 // ways lists the scenarios, from the cheapest.
 var ways = []way{
 	{"under load", crashLive},
+	{"in an election", crashElecting},
 	{"at a start", crashAtStart},
 	{"while it ends", crashAtStop},
 	{"while it catches up from an image", crashBehind},
@@ -120,6 +121,35 @@ func crashLive(ctx context.Context, r *rig, point string) error {
 		r.strike(name)
 	}
 	return r.begin(ctx, name)
+}
+
+// crashElecting arms a follower and kills the leader.
+func crashElecting(ctx context.Context, r *rig, point string) error {
+	_, name, err := r.follower(ctx)
+	if err != nil {
+		return err
+	}
+	leader, err := r.leader(ctx)
+	if err != nil {
+		return err
+	}
+	r.strike(name)
+	if err := r.CrashAt(name, point, 1); err != nil {
+		return err
+	}
+	if err := r.kill(leader); err != nil {
+		return err
+	}
+	fell := r.gone(ctx, name, 4*time.Second)
+	if !fell {
+		_ = r.CrashAt(name, point, never) // it may have ended meanwhile
+		fell = !r.Runs(name)
+	}
+	if fell {
+		return r.begin(ctx, leader, name)
+	}
+	r.spare(name)
+	return r.begin(ctx, leader)
 }
 
 // armed starts a node with a point armed, waits until it ended there or is ready,
