@@ -161,7 +161,7 @@ func (r *rig) armed(ctx context.Context, name, point string) error {
 	if err != nil {
 		return err
 	}
-	limit, cancel := context.WithTimeout(ctx, 30*time.Second)
+	limit, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
 	err = until(limit, 20*time.Millisecond, func() error {
 		if !r.Runs(name) {
@@ -219,7 +219,7 @@ func (r *rig) leaveBehind(ctx context.Context) (string, error) {
 	if err := r.kill(name); err != nil {
 		return "", err
 	}
-	if err := r.load.awaitAcks(ctx, 200); err != nil {
+	if err := r.load.publishMany(300, 2); err != nil {
 		return "", err
 	}
 	wait(ctx, 1500*time.Millisecond) // longer than it takes to cut the log
