@@ -33,6 +33,7 @@ type load struct {
 	sent     []sentCommand     // a sample, to be sent again
 	failures []string          // of writers
 
+	many    atomic.Int64 // subjects published in one go
 	acks    atomic.Int64
 	lastAck atomic.Int64 // when the newest acknowledged command was begun, ns since the epoch
 }
