@@ -23,6 +23,7 @@ type way struct {
 // ways lists the scenarios, from the cheapest.
 var ways = []way{
 	{"under load", crashLive},
+	{"in an election", crashElecting},
 	{"at a start", crashAtStart},
 	{"while it ends", crashAtStop},
 	{"while it catches up from an image", crashBehind},
@@ -122,6 +123,35 @@ func crashLive(ctx context.Context, r *rig, point string) error {
 	return r.begin(ctx, name)
 }
 
+// crashElecting arms a follower and kills the leader.
+func crashElecting(ctx context.Context, r *rig, point string) error {
+	_, name, err := r.follower(ctx)
+	if err != nil {
+		return err
+	}
+	leader, err := r.leader(ctx)
+	if err != nil {
+		return err
+	}
+	r.strike(name)
+	if err := r.CrashAt(name, point, 1); err != nil {
+		return err
+	}
+	if err := r.kill(leader); err != nil {
+		return err
+	}
+	fell := r.gone(ctx, name, 4*time.Second)
+	if !fell {
+		_ = r.CrashAt(name, point, never) // it may have ended meanwhile
+		fell = !r.Runs(name)
+	}
+	if fell {
+		return r.begin(ctx, leader, name)
+	}
+	r.spare(name)
+	return r.begin(ctx, leader)
+}
+
 // armed starts a node with a point armed, waits until it ended there or is ready,
 // and sees that it runs in the end.
 func (r *rig) armed(ctx context.Context, name, point string) error {
@@ -131,7 +161,7 @@ func (r *rig) armed(ctx context.Context, name, point string) error {
 	if err != nil {
 		return err
 	}
-	limit, cancel := context.WithTimeout(ctx, 30*time.Second)
+	limit, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
 	err = until(limit, 20*time.Millisecond, func() error {
 		if !r.Runs(name) {
@@ -189,7 +219,7 @@ func (r *rig) leaveBehind(ctx context.Context) (string, error) {
 	if err := r.kill(name); err != nil {
 		return "", err
 	}
-	if err := r.load.awaitAcks(ctx, 200); err != nil {
+	if err := r.load.publishMany(300, 2); err != nil {
 		return "", err
 	}
 	wait(ctx, 1500*time.Millisecond) // longer than it takes to cut the log

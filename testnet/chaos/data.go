@@ -245,7 +245,7 @@ func (l *load) publishMany(subjects, each int) error {
 	for done := 0; done < subjects; done += each {
 		var names []string
 		for k := range each {
-			names = append(names, fmt.Sprintf("many-%d-%d", l.run, done+k))
+			names = append(names, fmt.Sprintf("many-%d-%d-%d", l.run, l.many.Add(1), done+k))
 		}
 		if !l.publish(writer, l.n.authors[writer], names...) {
 			return errors.New("a command was not acknowledged")

@@ -33,6 +33,7 @@ type load struct {
 	sent     []sentCommand     // a sample, to be sent again
 	failures []string          // of writers
 
+	many    atomic.Int64 // subjects published in one go
 	acks    atomic.Int64
 	lastAck atomic.Int64 // when the newest acknowledged command was begun, ns since the epoch
 }
@@ -105,7 +106,7 @@ func (l *load) awaitBegunAfter(ctx context.Context, moment time.Time) (time.Time
 func (l *load) write(me int, author *client.Author, dice *rand.Rand) {
 	listed := map[string]bool{} // hot subjects
 	var mine []string           // cold ones that are listed
-	for i := 0; wait(l.ctx, time.Duration(dice.Int64N(int64(2*writerPause)))); i++ {
+	for i := 0; wait(l.ctx, time.Duration(dice.Int64N(int64(2*l.n.pause)))); i++ {
 		switch pick := dice.IntN(10); {
 		case pick < 4:
 			var names []string

@@ -183,7 +183,7 @@ func slowImage(ctx context.Context, r *rig) error {
 		return err
 	}
 	before := r.images(name)
-	if err := r.load.awaitAcks(ctx, 400); err != nil {
+	if err := r.load.publishMany(4000, 40); err != nil {
 		return err
 	}
 	wait(ctx, 2*time.Second) // longer than it takes to cut the log

@@ -3,6 +3,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,7 @@ const staleAfter = 3 * time.Second
 type network struct {
 	*testnet.Processes
 	dir     string
+	pause   time.Duration
 	witness *Witness
 	history *History // of the run under way
 	ring    *token.Keyring
@@ -60,6 +62,7 @@ type network struct {
 // setting is what a row asks of its network.
 type setting struct {
 	nodes, voters int
+	pause         time.Duration // of a writer between two commands; zero means writerPause
 	tune          func(*node.Config)
 	hosts         []string
 	prepare       func(node string, cmd *exec.Cmd)
@@ -88,7 +91,7 @@ func start(ctx context.Context, program, dir string, s setting) (*network, error
 	if err != nil {
 		return nil, err
 	}
-	n := &network{Processes: p, dir: dir, armed: armed, witness: NewWitness(staleAfter), history: NewHistory(), asks: map[string]*client.Client{},
+	n := &network{Processes: p, dir: dir, pause: cmp.Or(s.pause, writerPause), armed: armed, witness: NewWitness(staleAfter), history: NewHistory(), asks: map[string]*client.Client{},
 		struck: map[string]int{}, down: map[string]bool{}, pids: map[string]int{}, logs: map[string]*nodeLog{}}
 	if err := n.connect(ctx); err != nil {
 		return nil, errors.Join(err, n.end())
