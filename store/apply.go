@@ -105,7 +105,7 @@ func (s *Store) applyCut(entries []Entry, results []Applied) (done int, err erro
 
 // roomBytes and roomWrites are more than one command can need.
 const (
-	roomBytes  = 2 << 20
+	roomBytes  = 3 << 19
 	roomWrites = 8_192
 )
 

@@ -73,12 +73,13 @@ func openError(dir string, err error) error {
 	return fmt.Errorf("%w: %w; %s", ErrDamaged, what, cure)
 }
 
-// checkFiles reads every table of the state before badger does. Badger verifies
+// checkFiles reads every table of a state, before badger does or, when it is
+// open, beside it. Badger verifies
 // a block when it first reads it, takes a damaged one for "not found", opens
 // tables on goroutines of its own where a panic ends the process, and ends the
 // process itself where a table is cut short. Tables that the manifest does not
 // name are what a crash left; badger removes them.
-func checkFiles(dir string, options badger.Options) error {
+func checkFiles(dir string, options badger.Options, open bool) error {
 	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
 	if errors.Is(err, os.ErrNotExist) {
 		return checkNew(dir)
@@ -93,7 +94,11 @@ func checkFiles(dir string, options badger.Options) error {
 	}
 	for id, one := range manifest.Tables {
 		path := table.NewFilename(id, dir)
-		if err := checkTable(path, one.Compression); err != nil {
+		err := checkTable(path, one.Compression)
+		if open && errors.Is(err, fs.ErrNotExist) {
+			continue // merged into others meanwhile
+		}
+		if err != nil {
 			return fmt.Errorf("%w: table %s: %w; %s", ErrDamaged, path, err, cure)
 		}
 	}

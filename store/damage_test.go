@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dgraph-io/badger/v4"
+
 	"github.com/risknet/risknet/risk"
 )
 
@@ -87,6 +89,23 @@ func TestADamagedScanIsNoShortList(t *testing.T) {
 	if found == 0 {
 		t.Error("no damage met the links; this test shows nothing")
 	}
+}
+
+// A panic of badger's is damage; one of our own is not hidden as that.
+func TestBadgersPanicsAreErrorsAndOursAreNot(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	defer s.Close()
+	gen := s.now.Load().gen
+	err := s.newest(func(*meta, *badger.Txn) error { return gen.db.Update(nil) }) // not in managed mode
+	if !errors.Is(err, ErrDamaged) {
+		t.Errorf("badger's: %v", err)
+	}
+	defer func() {
+		if p := recover(); p != "ours" {
+			t.Errorf("recovered %v", p)
+		}
+	}()
+	_ = s.newest(func(*meta, *badger.Txn) error { panic("ours") })
 }
 
 // forged gives the image another content under a checksum of its own.

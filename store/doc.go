@@ -8,7 +8,12 @@
 // and that a question about a version is answered from that version or refused.
 // It calls no clock and no network, and knows no rule language.
 //
+// What it reads may be damaged. It says [ErrDamaged] then, and never answers with
+// less than there was: tables are held to their checksums when a state is opened,
+// the position to a note of what was synced, each cut to the one before it, and
+// [Store.VerifyAll] holds everything to everything.
+//
 // [Store.Apply], [Store.Sync], [Store.OpenImage] and [Staging.Install] are called
 // by consensus on its own goroutines, Apply and Install never at once. Everything
-// else may be called from any goroutine.
+// else may be called from any goroutine, [Store.AddChunk] beside Apply too.
 package store

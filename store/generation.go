@@ -66,7 +66,7 @@ func openGeneration(dir string, o Options) (g *generation, err error) {
 	// it longer; so we look before.
 	empty := emptyFiles(dir)
 	options := badgerOptions(dir, o.MemTableBytes, o.Logger)
-	if err := checkFiles(dir, options); err != nil {
+	if err := checkFiles(dir, options, false); err != nil {
 		return nil, err
 	}
 	db, err := badger.OpenManaged(options)

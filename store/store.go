@@ -110,7 +110,7 @@ func (o *Options) complete() error {
 
 // MinMemTableBytes is the least that takes a command of 512 items with the
 // largest bodies that fit into one entry, and a chunk of the ledger.
-const MinMemTableBytes = 12 << 20
+const MinMemTableBytes = 10 << 20
 
 // current reads which directory holds the state; the first is made now.
 func (s *Store) current() (string, error) {

@@ -24,7 +24,7 @@ type Verified struct {
 }
 
 // VerifyAll reads the whole newest state and holds every part of it to the
-// others: records to the digest, links and bodies to the records, what is due to
+// others: tables to their checksums, records to the digest, links and bodies to the records, what is due to
 // what says so, leaves and the tree's hashes to the root, and the last leaf to
 // the digest. The error names the first that is wrong, and is ErrDamaged. It
 // takes long; applying goes on meanwhile. It may be called from any goroutine.
@@ -57,12 +57,18 @@ func damage(format string, args ...any) error {
 
 func (v *verifier) all() error {
 	v.seen = Verified{Head: v.meta.head, Index: v.meta.version(), LedgerFrom: v.meta.gen.from.Load()}
-	for _, part := range []func() error{v.position, v.records, v.numbers, v.links, v.dues, v.leaves, v.lastLeaf} {
+	for _, part := range []func() error{v.tables, v.position, v.records, v.numbers, v.links, v.dues, v.leaves, v.lastLeaf} {
 		if err := part(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// tables: what is on disk now, whatever badger has in memory of it.
+func (v *verifier) tables() error {
+	g := v.meta.gen
+	return checkFiles(g.dir, g.db.Opts(), true)
 }
 
 // position: what stands on disk is what this process goes on from.

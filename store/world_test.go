@@ -179,7 +179,7 @@ func open(t fataler, dir string, o Options) *Store {
 	t.Helper()
 	o.Logger = quiet
 	if o.MemTableBytes == 0 {
-		o.MemTableBytes = 24 << 20
+		o.MemTableBytes = 16 << 20
 	}
 	s, err := Open(dir, o)
 	if err != nil {
