@@ -60,6 +60,9 @@ func play(t *testing.T, s *Scenario, seed uint64) *Result {
 	var result *Result
 	var err error
 	run := Run{Scenario: s, Seed: seed, Dir: dir, Log: simLog(), Progress: new(atomic.Int64)}
+	if seed >= FirstLong {
+		run.Tune = Unhurried
+	}
 	defer guard(t, &run)()
 	synctest.Test(t, func(*testing.T) { result, err = run.Play() })
 	took := time.Since(real)
@@ -105,7 +108,9 @@ func TestScenarios(t *testing.T) {
 
 // TestSeeds plays scenarios that a seed makes: a few short ones; with
 // RISKNET_SIM_DAYS as many simulated days of a network as it says, in runs of an
-// hour; with RISKNET_SIM_SEED alone just that one.
+// hour from RISKNET_SIM_SEED on; with RISKNET_SIM_SEED alone just that one.
+// RISKNET_SIM_REPORT names a file that gets a line of JSON for each run. Ten days
+// need go test's -timeout 0.
 func TestSeeds(t *testing.T) {
 	first, last := uint64(1), uint64(4)
 	seed, err := number("RISKNET_SIM_SEED")
@@ -123,6 +128,8 @@ func TestSeeds(t *testing.T) {
 	case seed > 0:
 		first, last = uint64(seed), uint64(seed)
 	}
+	before := debug.SetGCPercent(400) // a world holds little for long
+	t.Cleanup(func() { debug.SetGCPercent(before) })
 	for seed := first; seed <= last; seed++ {
 		s := Generate(seed)
 		t.Run(s.Name, func(t *testing.T) {
