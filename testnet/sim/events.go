@@ -56,6 +56,10 @@ func (w *World) machineEvent(verb string, rest []string) error {
 		return m.halt()
 	case verb == "restart" && m.life == nil:
 		w.restart(m)
+	case verb == "backup" && m.life != nil:
+		return m.backup()
+	case verb == "rollback" && m.life == nil:
+		return m.rollback()
 	case verb == "pause" || verb == "resume":
 		if m.life != nil {
 			m.clock.freeze(verb == "pause")

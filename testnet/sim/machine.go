@@ -182,12 +182,8 @@ func (m *machine) crash(power bool) error {
 
 // restart starts the node again from what its crash left.
 func (m *machine) restart() error {
-	if l := m.ending; l != nil {
-		<-l.done // its goroutines still use the directory; nobody hears them
-		m.ending = nil
-		if err := replaceTree(m.Dir, m.crashDir()); err != nil {
-			return err
-		}
+	if err := m.leave(); err != nil {
+		return err
 	}
 	m.clock.freeze(false)
 	m.net.Reset(m.Name)
@@ -219,6 +215,37 @@ func (m *machine) running() *node.Node {
 		return nil
 	}
 	return m.life.node.Load()
+}
+
+func (m *machine) data() string      { return filepath.Dir(m.state) }
+func (m *machine) backupDir() string { return filepath.Join(m.copies, "backup") }
+
+// backup copies the data directory; every goroutine waits.
+func (m *machine) backup() error {
+	m.disk.Lock()
+	defer m.disk.Unlock()
+	return errors.Join(os.RemoveAll(m.backupDir()), copyTree(m.data(), m.backupDir()))
+}
+
+// rollback puts the backup in the place of the data of a machine that is down.
+func (m *machine) rollback() error {
+	if err := m.leave(); err != nil {
+		return err
+	}
+	m.forget()
+	return replaceTree(m.data(), m.backupDir())
+}
+
+// leave waits until nobody uses the directories of a crashed node, and makes them
+// what its crash left.
+func (m *machine) leave() error {
+	l := m.ending
+	if l == nil {
+		return nil
+	}
+	<-l.done // nobody hears its goroutines
+	m.ending = nil
+	return replaceTree(m.Dir, m.crashDir())
 }
 
 // halt stops the node as an operator does; everything is on disk then.

@@ -29,6 +29,8 @@ import (
 //	at 10s crash n3 unsynced      the power fails: what was not synced is lost
 //	at 20s restart n3
 //	at 20s stop n3                as an operator stops it; restart starts it
+//	at 10s backup n3              its data directory as it stands, but not its anchor
+//	at 20s rollback n3            the machine is down; the last backup takes its data's place
 //	at 10s pause n3               clock and network stand still
 //	at 20s resume n3
 //	at 10s skew n2 +20s           its clock is off by so much from now on
@@ -61,7 +63,7 @@ func (e Event) String() string { return fmt.Sprintf("at %s %s", e.At, strings.Jo
 
 // verbs are what a sentence may begin with, and how many words it has at least.
 var verbs = map[string]int{"cut": 2, "isolate": 2, "partition": 4, "slow": 3, "delay": 3, "lose": 3, "break": 3, "repeat": 3,
-	"crash": 2, "restart": 2, "stop": 2, "pause": 2, "resume": 2, "skew": 3, "heal": 1, "publish": 2, "lift": 2, "expect": 2}
+	"crash": 2, "restart": 2, "stop": 2, "backup": 2, "rollback": 2, "pause": 2, "resume": 2, "skew": 3, "heal": 1, "publish": 2, "lift": 2, "expect": 2}
 
 // Parse reads a scenario.
 func Parse(name, text string) (*Scenario, error) {
