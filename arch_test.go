@@ -33,7 +33,8 @@ var rooms = map[string][]string{
 	"enrol":          {"api/v1", "risk", "node", "client"},
 	"testnet":        {"api/v1", "risk", "token", "rules", "rules/industry", "node", "client", "enrol"},
 	"testnet/sim":    {"api/v1", "risk", "token", "rules", "rules/industry", "node", "client", "testnet"},
-	"testnet/chaos":  {"api/v1", "risk", "token", "node", "client", "testnet", "fault"},
+	"testnet/bugs":   {},
+	"testnet/chaos":  {"api/v1", "risk", "token", "rules/industry", "node", "client", "testnet", "fault"},
 	"cmd/risknet":    {"api/v1", "risk", "token", "rules", "rules/industry", "node", "client", "enrol", "testnet"},
 	"":               {},
 }

@@ -52,7 +52,7 @@ func (c *Client) Keyring(ctx context.Context) (*Keyring, error) {
 
 // FreshKeyring fetches the keyring again: a scope came into use, or a key did.
 func (c *Client) FreshKeyring(ctx context.Context) (*Keyring, error) {
-	own := &Client{profile: c.profile, tls: c.tls, pinned: true, conns: map[string]*grpc.ClientConn{}, nodes: []string{c.profile.Endpoint}}
+	own := &Client{profile: c.profile, tls: c.tls, reach: c.reach, pinned: true, conns: map[string]*grpc.ClientConn{}, nodes: []string{c.profile.Endpoint}}
 	defer own.Close()
 	var in *apiv1.KeyringResponse
 	err := own.Ask(ctx, func(ctx context.Context, conn grpc.ClientConnInterface) (err error) {

@@ -17,8 +17,19 @@
 //     log behind it, and the two are compared before anything runs.
 //   - An image from another server replaces the state only after the machine has
 //     verified it; until then, and if it is refused, the old state stays.
+//   - What the log gives back is what was written to it: every entry has a checksum,
+//     all of it is read at the start, and an end that went missing is noticed.
+//   - A server that lost its disk and came back under a new id is never taken for
+//     the one it was: every connection names the server it is meant for.
+//   - A disk that hangs or fails costs one server. It cuts itself off, so that the
+//     others elect; after a failed write it takes no further part.
 //   - A peer can neither rewrite what was applied here nor stop this server with a
 //     malformed message.
+//
+// Life of a failing server: what it cannot survive comes out of [Replica.Failed] as
+// one of [ErrDisk], [ErrDamaged], [ErrRestart] or the machine's own error; after it
+// nothing is delivered. [Inspect] tells what is left of a log, and [Recover] makes
+// a network of one out of a server whose majority is gone.
 //
 // Raft survives crashes, not lies: a bad leader can delay, and can order anew
 // what it promised nobody. Keeping strangers away from the transport is the

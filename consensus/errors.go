@@ -19,9 +19,26 @@ var (
 	ErrUnknownOutcome = errors.New("the outcome is unknown")
 	// ErrStopped: the replica was told to stop; nothing was proposed.
 	ErrStopped = errors.New("this server is stopping")
+	// ErrHeld: nothing was proposed, because Config.Hold says so; it wraps why.
+	ErrHeld = errors.New("this server takes nothing new")
 	// ErrNotEmpty: there is a log or a state already, so nothing was founded.
 	ErrNotEmpty = errors.New("this server has a log or a state already")
+
+	// The rest come from Start, Inspect, Recover and Replica.Failed.
+
+	// ErrDisk: the disk under the log or the machine failed or hangs. It may lack
+	// what was to be written; nothing more is written by this process.
+	ErrDisk = errors.New("the disk failed")
+	// ErrDamaged: what the log gave back is not what was written, or less. This
+	// server must not go on under its id: put its data aside, and let it join
+	// again empty under a new one.
+	ErrDamaged = errors.New("the log is damaged")
+	// ErrRestart: images come in vain; stop this replica and start it again.
+	ErrRestart = errors.New("images from other servers lead nowhere; this server must be restarted")
 )
+
+// cureDamage ends the sentence of every ErrDamaged that a person reads.
+const cureDamage = "put the data directory aside and rejoin under a new id"
 
 // proposalError translates raft's answer to a proposal. What raft cannot have
 // written is told apart from everything else, which is unknown.

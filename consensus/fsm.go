@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/risknet/risknet/fault"
 )
 
 // delivery brings committed entries and images to the machine. Its methods run
@@ -22,14 +24,17 @@ type delivery struct {
 	// whole log, which the image covers or contradicts.
 	superseded atomic.Bool
 
+	counts imageCounts
+
 	broken  atomic.Pointer[error]
-	failure chan error // holds at most one
+	down    chan struct{} // closed with the first failure
+	failure chan error    // holds at most one
 }
 
 var _ raft.BatchingFSM = (*delivery)(nil)
 
 func newDelivery(machine Machine, at Position) *delivery {
-	d := &delivery{machine: machine, failure: make(chan error, 1)}
+	d := &delivery{machine: machine, down: make(chan struct{}), failure: make(chan error, 1)}
 	d.applied.Store(at.Index)
 	return d
 }
@@ -41,10 +46,7 @@ type undelivered struct{ err error }
 func (d *delivery) ApplyBatch(logs []*raft.Log) []any {
 	entries := make([]Entry, len(logs))
 	for i, l := range logs {
-		entries[i] = Entry{Index: l.Index, Term: l.Term, Kind: Command, Data: l.Data}
-		if l.Type == raft.LogConfiguration {
-			entries[i].Kind = Configuration
-		}
+		entries[i] = entryOf(l)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -57,6 +59,15 @@ func (d *delivery) ApplyBatch(logs []*raft.Log) []any {
 		results[i] = undelivered{err}
 	}
 	return results
+}
+
+// entryOf is for the two kinds that a machine sees.
+func entryOf(l *raft.Log) Entry {
+	e := Entry{Index: l.Index, Term: l.Term, Kind: Command, Data: l.Data}
+	if l.Type == raft.LogConfiguration {
+		e.Kind = Configuration
+	}
+	return e
 }
 
 // Apply is the same for one entry; raft prefers ApplyBatch.
@@ -77,6 +88,7 @@ func (d *delivery) apply(entries []Entry) ([]any, error) {
 		return nil, d.fail(fmt.Errorf("apply entries %d to %d: %w", entries[0].Index, last, err))
 	}
 	d.applied.Store(last)
+	d.counts.continued()
 	return results, nil
 }
 
@@ -84,6 +96,7 @@ func (d *delivery) apply(entries []Entry) ([]any, error) {
 func (d *delivery) fail(err error) error {
 	if d.broken.CompareAndSwap(nil, &err) {
 		d.failure <- err
+		close(d.down)
 	}
 	return err
 }
@@ -104,10 +117,15 @@ func (d *delivery) settle(index, term uint64) error {
 	if err := d.moveTo(index, term); err != nil {
 		return err
 	}
+	// If we crash here, the state may fall back to its last Sync, and the log has
+	// what it then lacks.
+	fault.Point("consensus: before sync")
 	if err := d.machine.Sync(); err != nil {
-		return fmt.Errorf("sync the state at %d: %w", index, err)
+		// The next sync may well succeed, without what this one has lost.
+		return d.fail(fmt.Errorf("%w: sync the state at %d: %w; see to the disk, then start again", ErrDisk, index, err))
 	}
 	// If we crash here, raft still has the log that it was about to cut.
+	fault.Point("consensus: after sync")
 	d.raiseSynced(index)
 	return nil
 }
@@ -145,6 +163,14 @@ func (d *delivery) Restore(rc io.ReadCloser) error {
 	if !ok {
 		return errors.New("restore: only an image that another server sent can be installed")
 	}
+	err := d.install(staged)
+	if vain := d.counts.attempted(err); vain != nil {
+		return errors.Join(err, d.fail(vain))
+	}
+	return err
+}
+
+func (d *delivery) install(staged *stagedImage) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.broken.Load(); err != nil {
@@ -157,6 +183,9 @@ func (d *delivery) Restore(rc io.ReadCloser) error {
 	if err := staged.staging.Install(want); err != nil {
 		return fmt.Errorf("restore image at %d: %w", want.Index, err)
 	}
+	// If we crash here, the log lacks what the image holds, or contradicts it: the
+	// next start drops it.
+	fault.Point("consensus: image installed")
 	if at := d.machine.Position(); at.Index != want.Index || at.Term != want.Term {
 		return d.fail(fmt.Errorf("restore image at %d: the machine is at %d afterwards", want.Index, at.Index))
 	}

@@ -49,7 +49,7 @@ func TestMessagesThatWouldStopRaftAreRefused(t *testing.T) {
 		{"an image without a configuration", image(1, 10, nil), "image"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			tr := &transport{admit: func(payload []byte) error {
+			tr := &transport{held: func() error { return nil }, admit: func(payload []byte) error {
 				if string(payload) == "future" {
 					return errors.New("the stamp is too far ahead")
 				}
@@ -174,7 +174,10 @@ func TestRaftLogsThroughSlog(t *testing.T) {
 	log.Debug("not seen")
 	log.With("peer", "s2").Named("raft").Warn("failed to contact", "after", hclog.Fmt("%.1f s", 1.5))
 	log.StandardLogger(nil).Print("plain")
-	want := "level=WARN msg=\"failed to contact\" peer=s2 after=\"1.5 s\"\nlevel=INFO msg=plain\n"
+	log.Error("failed to decode incoming command", "error", &net.OpError{Op: "read", Err: net.ErrClosed}) // a peer stopped
+	log.Error("failed to decode incoming command", "error", errors.New("unknown rpc type 99"))
+	want := "level=WARN msg=\"failed to contact\" peer=s2 after=\"1.5 s\"\nlevel=INFO msg=plain\n" +
+		"level=ERROR msg=\"failed to decode incoming command\" error=\"unknown rpc type 99\"\n"
 	if out.String() != want {
 		t.Errorf("logged\n%s\nwant\n%s", out.String(), want)
 	}

@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/risknet/risknet/fault"
 )
 
 // maxImages is how many images are sent at a time.
@@ -23,6 +25,7 @@ const (
 // the machine once it is installed.
 type images struct {
 	machine  Machine
+	counts   *imageCounts
 	sending  chan struct{}   // a slot for each image under way
 	stopping <-chan struct{} // ends the wait for a slot
 
@@ -32,8 +35,8 @@ type images struct {
 
 var _ raft.SnapshotStore = (*images)(nil)
 
-func newImages(machine Machine, stopping <-chan struct{}) *images {
-	return &images{machine: machine, sending: make(chan struct{}, maxImages), stopping: stopping}
+func newImages(machine Machine, counts *imageCounts, stopping <-chan struct{}) *images {
+	return &images{machine: machine, counts: counts, sending: make(chan struct{}, maxImages), stopping: stopping}
 }
 
 // meta describes a position to raft. Its size is known only once an image is open.
@@ -85,7 +88,7 @@ func (s *images) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 		return nil, nil, fmt.Errorf("open image: %w", err)
 	}
 	m, err := meta(stateID, image.Position(), image.Size())
-	out := &outgoing{Image: image, done: func() { <-s.sending }}
+	out := &outgoing{Image: image, left: image.Size(), counts: s.counts, done: func() { <-s.sending }}
 	if err != nil {
 		out.Close()
 		return nil, nil, err
@@ -123,13 +126,26 @@ func (s *images) Create(_ raft.SnapshotVersion, index, term uint64, conf raft.Co
 // outgoing frees its slot when raft has sent the image.
 type outgoing struct {
 	Image
-	once sync.Once
-	done func()
+	left   int64 // bytes not yet read
+	counts *imageCounts
+	once   sync.Once
+	done   func()
+}
+
+func (o *outgoing) Read(p []byte) (int, error) {
+	n, err := o.Image.Read(p)
+	o.left -= int64(n)
+	return n, err
 }
 
 func (o *outgoing) Close() error {
 	err := o.Image.Close()
-	o.once.Do(o.done)
+	o.once.Do(func() {
+		if o.left == 0 {
+			o.counts.sent.Add(1)
+		}
+		o.done()
+	})
 	return err
 }
 
@@ -170,6 +186,8 @@ func (in *incoming) Close() error {
 	if in.staging == nil {
 		return errors.New("stage image: it has no bytes")
 	}
+	// If we crash here, the staging is garbage and the old state stands.
+	fault.Point("consensus: image staged")
 	in.store.mu.Lock()
 	old := in.store.staged
 	in.store.staged = &stagedImage{staging: in.staging, at: in.at, size: in.size}

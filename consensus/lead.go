@@ -127,7 +127,7 @@ func (r *Replica) reigning(ctx context.Context) (uint64, error) {
 	case <-ctx.Done():
 		return 0, fmt.Errorf("%w: a new leader is catching up: %w", ErrBusy, context.Cause(ctx))
 	}
-	if r.raft.State() != raft.Leader || r.raft.CurrentTerm() != now.term {
+	if stalled, _ := r.disk.stalled(); stalled || r.raft.State() != raft.Leader || r.raft.CurrentTerm() != now.term {
 		return 0, ErrNotLeader
 	}
 	return now.term, nil
@@ -143,7 +143,8 @@ func (r *Replica) Ready() bool {
 	}
 	select {
 	case <-now.ready:
-		return r.raft.State() == raft.Leader && r.raft.CurrentTerm() == now.term
+		stalled, _ := r.disk.stalled()
+		return !stalled && r.raft.State() == raft.Leader && r.raft.CurrentTerm() == now.term
 	default:
 		return false
 	}

@@ -1,10 +1,18 @@
 package consensus
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+	walfs "github.com/hashicorp/raft-wal/fs"
+	"github.com/hashicorp/raft-wal/segment"
 )
 
 // logStore is what raft keeps on disk beside the machine: the log, the term and
@@ -16,13 +24,138 @@ type logStore interface {
 	Close() error
 }
 
-func openLog(dir string, logger *bridge) (logStore, error) {
-	log, err := wal.Open(dir, wal.WithLogger(logger))
+// segmentSize is how long one file of the log grows, in bytes. Tests change it.
+var segmentSize = wal.DefaultSegmentSize
+
+// openLog opens the log in a directory, or makes an empty one, and reads all of
+// it: what it returns is whole. It panics never, whatever the files hold.
+func openLog(dir string, logger *bridge) (store logStore, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, r)
+		}
+		if errors.Is(err, ErrDamaged) {
+			err = fmt.Errorf("%w; %s", err, cureDamage)
+		}
+		if err != nil {
+			store, err = nil, fmt.Errorf("open the log in %s: %w", dir, err)
+		}
+	}()
+	lock, err := lockDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("open the log in %s: %w", dir, err)
+		return nil, err
 	}
-	return log, nil
+	log, err := openLocked(dir, logger)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lockedLog{log, lock}, nil
 }
+
+func openLocked(dir string, logger *bridge) (*markedLog, error) {
+	fresh, err := isFresh(dir)
+	if err != nil {
+		return nil, err
+	}
+	mark, err := openMark(dir, fresh)
+	if err != nil {
+		return nil, err
+	}
+	files := segments{segment.NewFiler(dir, walfs.New())}
+	log, err := wal.Open(dir, wal.WithLogger(logger), wal.WithCodec(codec{}), wal.WithSegmentFiler(files),
+		wal.WithMetaStore(&metaStore{segments: files}), wal.WithSegmentSize(segmentSize))
+	if err != nil {
+		return nil, errors.Join(asDamage(err), mark.file.Close())
+	}
+	mark.logStore = log
+	err = syncSegments(dir)
+	if err == nil {
+		err = mark.check()
+	}
+	if err == nil {
+		err = verifyLog(log)
+	}
+	if err != nil {
+		return nil, errors.Join(err, mark.Close())
+	}
+	return mark, nil
+}
+
+// syncSegments makes durable what an earlier process wrote and did not sync
+// before it died: from now on this server vouches for it.
+func syncSegments(dir string) error {
+	names, err := filepath.Glob(filepath.Join(dir, "*.wal"))
+	for _, name := range names {
+		if err != nil {
+			break
+		}
+		err = syncDir(name) // an fsync of a file, in this case
+	}
+	return err
+}
+
+// isFresh reports whether there is no log here yet. A crash in the middle of the
+// first opening leaves an empty mark alone.
+func isFresh(dir string) (bool, error) {
+	names, err := filepath.Glob(filepath.Join(dir, "*.wal"))
+	if err != nil || len(names) > 0 {
+		return false, err
+	}
+	_, err = os.Stat(filepath.Join(dir, metaName))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, markName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, last, err := decodeMark(raw)
+	return err == nil && last == 0, nil
+}
+
+// asDamage takes every refusal to open for damage, unless the system refused.
+func asDamage(err error) error {
+	var number syscall.Errno
+	switch {
+	case errors.Is(err, ErrDamaged):
+		return err
+	case errors.Is(err, fs.ErrNotExist), !errors.As(err, &number):
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return fmt.Errorf("%w: %w", ErrDisk, err)
+}
+
+// verifyLog reads every entry once.
+func verifyLog(log raft.LogStore) error {
+	first, err1 := log.FirstIndex()
+	last, err2 := log.LastIndex()
+	if err := errors.Join(err1, err2); err != nil || last == 0 {
+		return err
+	}
+	term := uint64(0)
+	for index := first; index <= last; index++ {
+		var entry raft.Log
+		if err := log.GetLog(index, &entry); err != nil {
+			return fmt.Errorf("entry %d: %w", index, asDamage(err))
+		}
+		if entry.Index != index || entry.Term < term {
+			return fmt.Errorf("%w: in place of entry %d there is entry %d of term %d", ErrDamaged, index, entry.Index, entry.Term)
+		}
+		term = entry.Term
+	}
+	return nil
+}
+
+// lockedLog frees its directory when it closes.
+type lockedLog struct {
+	logStore
+	lock io.Closer
+}
+
+func (l lockedLog) Close() error { return errors.Join(l.logStore.Close(), l.lock.Close()) }
 
 // reconcileLog makes the log agree with the state before raft sees either. The
 // state is the truth, because only what a majority has reaches it; but an image

@@ -53,7 +53,8 @@ type Machine interface {
 	ApplyBatch(entries []Entry) ([]any, error)
 
 	// Sync returns when everything applied before the call is on disk. It runs
-	// beside ApplyBatch.
+	// beside ApplyBatch. After an error this machine is done for, as after one of
+	// ApplyBatch: what a failed sync has lost no later one brings back.
 	Sync() error
 
 	// OpenImage makes a self-contained image of the state at its position or a later

@@ -50,6 +50,9 @@ func (r *Replica) Reconcile(ctx context.Context, want []Server) error {
 		if err != nil {
 			return err
 		}
+		if err := r.cfg.held(); err != nil {
+			return fmt.Errorf("reconcile: %w", err)
+		}
 		step, waiting := nextChange(r.Servers(), want, r.condition(term))
 		if step == nil && len(waiting) > 0 {
 			return fmt.Errorf("reconcile: not yet done: %s", strings.Join(waiting, "; "))

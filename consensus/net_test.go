@@ -13,6 +13,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -252,14 +253,59 @@ func (l *pipeListener) Close() error {
 }
 
 // memStore behaves like the log on disk: no gaps, and reads are copies.
-type memStore struct{ *raft.InmemStore }
+type memStore struct {
+	*raft.InmemStore
+	trouble atomic.Pointer[trouble]
+}
 
-func newMemStore() *memStore { return &memStore{raft.NewInmemStore()} }
+// trouble is what a disk does instead of its work: it is asked before each step,
+// by name and number, and an error is the step's.
+type trouble func(step string, number uint64) error
+
+func newMemStore() *memStore { return &memStore{InmemStore: raft.NewInmemStore()} }
+
+func (m *memStore) suffer(t trouble) { m.trouble.Store(&t) }
+func (m *memStore) recovers()        { m.trouble.Store(nil) }
+
+func (m *memStore) step(name string, number uint64) error {
+	if t := m.trouble.Load(); t != nil {
+		return (*t)(name, number)
+	}
+	return nil
+}
+
+func (m *memStore) GetLog(index uint64, l *raft.Log) error {
+	if err := m.step("read", index); err != nil {
+		return err
+	}
+	return m.InmemStore.GetLog(index, l)
+}
+
+func (m *memStore) DeleteRange(from, to uint64) error {
+	if err := m.step("delete", from); err != nil {
+		return err
+	}
+	first, _ := m.FirstIndex()
+	if last, _ := m.LastIndex(); last == 0 || to < first || from > last {
+		return nil
+	}
+	return m.InmemStore.DeleteRange(from, to)
+}
+
+func (m *memStore) SetUint64(key []byte, value uint64) error {
+	if err := m.step(string(key), value); err != nil {
+		return err
+	}
+	return m.InmemStore.SetUint64(key, value)
+}
 
 func (*memStore) Close() error      { return nil }
 func (*memStore) IsMonotonic() bool { return true }
 
 func (m *memStore) StoreLogs(logs []*raft.Log) error {
+	if err := m.step("append", logs[0].Index); err != nil {
+		return err
+	}
 	last, _ := m.LastIndex()
 	for _, l := range logs {
 		if last > 0 && l.Index != last+1 {
@@ -277,6 +323,7 @@ type testMachine struct {
 	disk    testState
 	images  int           // opened
 	broken  error         // ApplyBatch fails with it
+	unsync  error         // Sync fails with it
 	corrupt bool          // images are sent with a wrong byte
 	hold    chan struct{} // ApplyBatch waits for it
 }
@@ -350,6 +397,9 @@ func (m *testMachine) ApplyBatch(entries []Entry) ([]any, error) {
 func (m *testMachine) Sync() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.unsync != nil {
+		return m.unsync
+	}
 	m.disk = m.state.clone()
 	return nil
 }

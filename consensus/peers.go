@@ -51,6 +51,14 @@ func (p *peers) lastSeen(id string, term uint64) (contact, bool) {
 	return c, ok && c.term == term
 }
 
+// ever is the last contact of any term.
+func (p *peers) ever(id string) (contact, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c, ok := p.seen[id]
+	return c, ok
+}
+
 // watch gives a channel that closes at the next note.
 func (p *peers) watch() <-chan struct{} {
 	p.mu.Lock()

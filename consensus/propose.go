@@ -56,10 +56,13 @@ func (r *Replica) ForgetStamps() { r.stamps.forget.Store(true) }
 // gives the payload. It is called at most once, and must be quick: proposals are
 // built one at a time.
 //
-// ErrNotLeader, ErrBusy and ErrStopped mean that nothing was proposed. After
+// ErrNotLeader, ErrBusy, ErrHeld and ErrStopped mean that nothing was proposed. After
 // ErrUnknownOutcome the entry may still come; any other error is the payload's.
 func (r *Replica) Propose(ctx context.Context, build func(at int64) []byte) (result any, index uint64, err error) {
 	if _, err := r.reigning(ctx); err != nil {
+		return nil, 0, err
+	}
+	if err := r.cfg.held(); err != nil {
 		return nil, 0, err
 	}
 	select {
@@ -122,6 +125,8 @@ func (r *Replica) outcome(ctx context.Context, future raft.ApplyFuture) (any, ui
 		return nil, 0, fmt.Errorf("%w: %w", ErrUnknownOutcome, context.Cause(ctx))
 	case <-r.quit:
 		return nil, 0, errNeverAnswered
+	case <-r.delivery.down:
+		return nil, 0, fmt.Errorf("%w: %w", ErrUnknownOutcome, *r.delivery.broken.Load())
 	}
 	if failed, ok := future.Response().(undelivered); ok {
 		return nil, future.Index(), fmt.Errorf("%w: %w", ErrUnknownOutcome, failed.err)

@@ -116,7 +116,7 @@ func (r *Replica) Covered(index uint64) uint64 {
 	committed := r.raft.AppliedIndex()
 	for next := index + 1; next <= committed; next++ {
 		var entry raft.Log
-		if err := r.store.GetLog(next, &entry); err != nil {
+		if err := r.disk.GetLog(next, &entry); err != nil {
 			break
 		}
 		if entry.Type != raft.LogNoop && entry.Type != raft.LogBarrier {

@@ -32,6 +32,22 @@ type Config struct {
 	// that time cures (a stamp too far ahead) or an alarm.
 	Admit func(payload []byte) error
 
+	// OnTerm, if set, is called before a higher term, or a vote in one, is stored,
+	// and must have made the term durable elsewhere when it returns nil. After an
+	// error nothing is stored: this server votes for nobody, or stops (see Failed).
+	OnTerm func(term uint64) error
+
+	// Hold, if set, says why this server takes nothing new for now: no proposals,
+	// no entries and no images. Heartbeats and votes go on, and a leader hands
+	// over. It is asked often, from many goroutines, and must be quick.
+	Hold func() error
+
+	// StallAfter is how long one write to the log may take before this server cuts
+	// its connections, until the write returns: a leader that hangs in it would
+	// keep the others waiting with its heartbeats. After StallLimit it is Failed.
+	StallAfter time.Duration // 2 s
+	StallLimit time.Duration // 30 s
+
 	Heartbeat     time.Duration // 1 s: a follower's patience with its leader
 	Election      time.Duration // 1 s: a candidate's patience with its voters
 	Lease         time.Duration // 500 ms: a leader's without a majority
@@ -49,6 +65,8 @@ func (c Config) withDefaults() (Config, error) {
 	switch {
 	case c.ID == "":
 		return c, errors.New("consensus: ID: is empty; give the server's id")
+	case len(c.ID) > maxID:
+		return c, fmt.Errorf("consensus: ID: is %d bytes long; the limit is %d", len(c.ID), maxID)
 	case c.Advertise == "":
 		return c, errors.New("consensus: Advertise: is empty; give the host:port at which other servers reach this one")
 	case c.Listener == nil || c.Dial == nil:
@@ -64,6 +82,8 @@ func (c Config) withDefaults() (Config, error) {
 	c.TrailingLogs = or(c.TrailingLogs, 8192)
 	c.SnapshotThreshold = or(c.SnapshotThreshold, 8192)
 	c.SnapshotInterval = or(c.SnapshotInterval, 30*time.Second)
+	c.StallAfter = or(c.StallAfter, 2*time.Second)
+	c.StallLimit = or(c.StallLimit, 30*time.Second)
 	if c.Gate == nil {
 		c.Gate = new(Gate)
 	}
@@ -110,7 +130,8 @@ func (c *Config) raftConfig(logger *bridge, notify chan<- bool) *raft.Config {
 type Replica struct {
 	cfg      Config
 	raft     *raft.Raft
-	store    logStore
+	disk     *disk
+	terms    *terms
 	delivery *delivery
 	trans    *transport
 	peers    *peers
@@ -153,9 +174,12 @@ func Start(cfg Config, machine Machine) (*Replica, error) {
 	if err := reconcileLog(store, at); err != nil {
 		return nil, errors.Join(fmt.Errorf("consensus: %w", err), store.Close())
 	}
+	term, err := storedTerm(store)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("consensus: read the term: %w", err), store.Close())
+	}
 	r := &Replica{
 		cfg:      cfg,
-		store:    store,
 		delivery: newDelivery(machine, at),
 		peers:    newPeers(),
 		lead:     leadership{changes: make(chan struct{}, 1)},
@@ -166,16 +190,35 @@ func Start(cfg Config, machine Machine) (*Replica, error) {
 		stopping: make(chan struct{}),
 		quit:     make(chan struct{}),
 	}
-	r.trans = newTransport(&r.cfg, r.peers, logger)
+	r.disk = newDisk(store, &r.cfg, r.delivery.fail, logger)
+	r.trans = newTransport(&r.cfg, &r.disk.gate, r.peers, logger)
+	r.terms = &terms{StableStore: r.disk, onTerm: cfg.OnTerm, fail: r.delivery.fail, told: term}
 	notify := make(chan bool, 16)
-	r.raft, err = raft.NewRaft(cfg.raftConfig(logger, notify), r.delivery,
-		guardedLog{store, r.delivery}, store, newImages(machine, r.stopping), r.trans)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("consensus: start raft: %w", err), r.trans.Close(), store.Close())
+	if err := r.startRaft(machine, logger, notify); err != nil {
+		return nil, errors.Join(err, r.trans.Close(), store.Close())
 	}
 	r.watch(notify)
+	r.work.Go(r.yield)
 	r.flights.Go(r.verifyReads)
 	return r, nil
+}
+
+// startRaft turns the panics with which raft meets its disk into errors.
+func (r *Replica) startRaft(machine Machine, logger *bridge, notify chan<- bool) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v", p)
+			if failed := r.delivery.broken.Load(); failed != nil {
+				err = *failed
+			}
+		}
+		if err != nil {
+			err = fmt.Errorf("consensus: start raft: %w", err)
+		}
+	}()
+	r.raft, err = raft.NewRaft(r.cfg.raftConfig(logger, notify), r.delivery, guardedLog{r.disk, r.delivery},
+		r.terms, newImages(machine, &r.delivery.counts, r.stopping), r.trans)
+	return err
 }
 
 // Bootstrap founds a network of which this server is the only voter. Only one
@@ -187,7 +230,15 @@ func (r *Replica) Bootstrap() error {
 		ID:       raft.ServerID(r.cfg.ID),
 		Address:  raft.ServerAddress(r.cfg.Advertise),
 	}
-	err := r.raft.BootstrapCluster(raft.Configuration{Servers: []raft.Server{founder}}).Error()
+	// An error in the middle of founding would leave raft without a goroutine.
+	if last, _ := r.disk.LastIndex(); last == 0 && r.raft.CurrentTerm() == 0 {
+		if err := r.terms.tell(1); err != nil {
+			return fmt.Errorf("bootstrap: %w", err)
+		}
+	}
+	err := r.await(context.Background(), func() error {
+		return r.raft.BootstrapCluster(raft.Configuration{Servers: []raft.Server{founder}}).Error()
+	})
 	if errors.Is(err, raft.ErrCantBootstrap) {
 		return ErrNotEmpty
 	}
@@ -197,86 +248,7 @@ func (r *Replica) Bootstrap() error {
 	return nil
 }
 
-// Failed delivers at most one error: the machine could not go on. The replica
-// then applies nothing more and has to be stopped.
+// Failed delivers at most one error: the machine or the disk could not go on, a
+// term could not be anchored, the log is damaged (ErrDamaged), or images come in
+// vain (ErrRestart). The replica then applies nothing more and has to be stopped.
 func (r *Replica) Failed() <-chan error { return r.delivery.failure }
-
-// enter counts a caller that raft owes an answer; leave ends it.
-func (r *Replica) enter() bool {
-	r.landing.Lock()
-	defer r.landing.Unlock()
-	if r.stopped {
-		return false
-	}
-	r.flights.Add(1)
-	return true
-}
-
-func (r *Replica) leave() { r.flights.Done() }
-
-// await runs one question to raft to its end, and the caller for as long as its
-// context allows.
-func (r *Replica) await(ctx context.Context, ask func() error) error {
-	if !r.enter() {
-		return ErrStopped
-	}
-	done := make(chan error, 1)
-	go func() {
-		defer r.leave()
-		done <- ask()
-	}()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", ErrUnknownOutcome, context.Cause(ctx))
-	case <-r.quit:
-		return errNeverAnswered
-	}
-}
-
-// land waits for raft's answers: an entry commits, or its leader loses its lease.
-// A leader whose followers beat but cannot write does neither; its entries get
-// their answer from raft's shutdown, unless they wait in a queue before it.
-func (r *Replica) land() {
-	landed := make(chan struct{})
-	go func() {
-		r.flights.Wait()
-		close(landed)
-	}()
-	select {
-	case <-landed:
-	case <-time.After(2 * r.cfg.Election):
-	}
-}
-
-// errNeverAnswered ends the wait of those whom raft forgot.
-var errNeverAnswered = fmt.Errorf("%w: the server stopped", ErrUnknownOutcome)
-
-// Stop hands leadership over if there is somebody to take it, lets what is under
-// way end, and closes raft, the listener and the log. It may be called again and
-// gives the same answer. The machine is the caller's to close, afterwards.
-func (r *Replica) Stop() error {
-	r.once.Do(func() { r.err = r.stop() })
-	return r.err
-}
-
-func (r *Replica) stop() error {
-	r.landing.Lock()
-	r.stopped = true
-	r.landing.Unlock()
-	close(r.stopping)
-
-	if r.raft.State() == raft.Leader && len(r.otherVoters()) > 0 {
-		if err := r.raft.LeadershipTransfer().Error(); err != nil {
-			r.cfg.Logger.Warn("leadership was not handed over", "error", err)
-		}
-	}
-	r.land()
-	down := r.raft.Shutdown()
-	err := r.trans.Close() // first, so that no goroutine of raft waits for a peer
-	err = errors.Join(err, down.Error())
-	close(r.quit)
-	r.work.Wait()
-	return errors.Join(err, r.store.Close())
-}

@@ -2,10 +2,13 @@ package consensus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
+	"net"
+	"syscall"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -36,9 +39,32 @@ func newBridge(to *slog.Logger) *bridge { return &bridge{to: to} }
 
 func (b *bridge) Log(level hclog.Level, msg string, args ...any) {
 	ctx := context.Background()
-	if l := slogLevels[level]; b.to.Enabled(ctx, l) {
+	l := slogLevels[level]
+	if aboutConnections[msg] && aboutClosing(args) {
+		l = min(l, slog.LevelDebug)
+	}
+	if b.to.Enabled(ctx, l) {
 		b.to.Log(ctx, l, msg, readable(args)...)
 	}
+}
+
+// aboutConnections are raft's errors about a connection that it serves. A peer that
+// stops in order closes several, and each would be an error here.
+var aboutConnections = map[string]bool{
+	"failed to decode incoming command": true,
+	"failed to flush response":          true,
+}
+
+// aboutClosing finds the errors of connections that one side has closed.
+func aboutClosing(args []any) bool {
+	for _, arg := range args {
+		err, ok := arg.(error)
+		if ok && (errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) ||
+			errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
+			return true
+		}
+	}
+	return false
 }
 
 // readable resolves the formats that raft leaves for the logger to print.

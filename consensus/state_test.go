@@ -147,23 +147,49 @@ func TestDamagedImageLeavesTheOldState(t *testing.T) {
 		publishMany(n, leader, 50)
 		n.pass(time.Second)
 		behind.gate.Heal()
-		n.until("an image was sent", func() bool { return leader.machine.opened() > 0 })
-		n.pass(5 * time.Second)
+		if err := <-behind.Failed(); !errors.Is(err, ErrRestart) {
+			t.Fatalf("images in vain end with %v, want ErrRestart", err)
+		}
+		if st := behind.Stats(); st.ImagesRefused != 3 || st.ImagesReceived != 0 {
+			t.Fatalf("%d images are refused and %d installed, want 3 and 0", st.ImagesRefused, st.ImagesReceived)
+		}
 		if got := behind.machine.texts(); !slices.Equal(got, old) {
 			t.Fatalf("the state is %v after a damaged image, want the old %v", got, old)
 		}
 		for _, s := range n.servers {
 			s.machine.with(func(m *testMachine) { m.corrupt = false })
 		}
+		behind.stop()
+		behind.start()
 		n.allEqual(n.servers...)
 	})
+}
+
+func TestImagesInVain(t *testing.T) {
+	var c imageCounts
+	for round := range 2 {
+		for range fruitlessLimit - 1 {
+			if err := c.attempted(nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if round == 0 {
+			c.continued()
+		}
+	}
+	if err := c.attempted(errors.New("refused")); !errors.Is(err, ErrRestart) {
+		t.Fatalf("the third image in a row answers %v", err)
+	}
+	if c.installed.Load() != 4 || c.refused.Load() != 1 {
+		t.Fatalf("%d are installed and %d refused, want 4 and 1", c.installed.Load(), c.refused.Load())
+	}
 }
 
 func TestTwoImagesAtATime(t *testing.T) {
 	machine := &testMachine{}
 	machine.state.At = position(7)
 	stopping := make(chan struct{})
-	store := newImages(machine, stopping)
+	store := newImages(machine, new(imageCounts), stopping)
 	_, first, err1 := store.Open(stateID)
 	_, second, err2 := store.Open(stateID)
 	if err1 != nil || err2 != nil {
@@ -188,7 +214,7 @@ func position(index uint64) Position {
 
 func TestSnapshotStoreReportsTheMachine(t *testing.T) {
 	machine := &testMachine{}
-	store := newImages(machine, nil)
+	store := newImages(machine, new(imageCounts), nil)
 	if list, err := store.List(); err != nil || len(list) != 0 {
 		t.Fatalf("an empty machine lists %v, %v", list, err)
 	}

@@ -29,12 +29,22 @@ type Stats struct {
 
 	InFlight int // proposals that wait for raft
 	Servers  []Server
+
+	ImagesSent     uint64 // whole
+	ImagesReceived uint64 // and installed
+	ImagesRefused  uint64 // received whole, and not installed
+	PrefaceRefused uint64 // connections that were meant for another server
+	Stalls         uint64 // writes to the log that took longer than StallAfter
+	Stalled        bool   // one does now: this server is cut off
+	Held           bool   // Config.Hold says so
 }
 
 // Stats looks.
 func (r *Replica) Stats() Stats {
 	leader, _ := r.Leader()
-	first, _ := r.store.FirstIndex() // zero after Stop
+	first, _ := r.disk.FirstIndex() // zero after Stop
+	stalled, stalls := r.disk.stalled()
+	images := &r.delivery.counts
 	return Stats{
 		ID:        r.cfg.ID,
 		Role:      strings.ToLower(r.raft.State().String()),
@@ -47,6 +57,14 @@ func (r *Replica) Stats() Stats {
 		Applied:   r.Applied(),
 		InFlight:  len(r.slots),
 		Servers:   r.Servers(),
+
+		ImagesSent:     images.sent.Load(),
+		ImagesReceived: images.installed.Load(),
+		ImagesRefused:  images.refused.Load(),
+		PrefaceRefused: r.trans.refused.Load(),
+		Stalls:         stalls,
+		Stalled:        stalled,
+		Held:           r.cfg.held() != nil,
 	}
 }
 

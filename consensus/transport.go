@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -16,15 +18,35 @@ type streamLayer struct {
 	net.Listener
 	dial      Dialer
 	advertise string
+	check     func(id string) error // judges whom a caller wants
+	patience  time.Duration         // with a caller's preface
 }
 
 // Addr is the address that peers use, not the one we listen on.
 func (s streamLayer) Addr() net.Addr { return address(s.advertise) }
 
+// Accept never waits for what a caller has to say.
+func (s streamLayer) Accept() (net.Conn, error) {
+	conn, err := s.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &prefacedConn{Conn: conn, check: s.check, patience: s.patience}, nil
+}
+
+// Dial gets a target of meantFor's making.
 func (s streamLayer) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	return s.dial(ctx, string(to))
+	id, at := apart(to)
+	conn, err := s.dial(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	if err := writePreface(ctx, conn, id); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
 }
 
 type address string
@@ -36,40 +58,61 @@ func (a address) String() string { return string(a) }
 // answers. Embedding keeps pre-vote, which raft looks for by type.
 type transport struct {
 	*raft.NetworkTransport
+	id      string
+	log     *bridge
 	peers   *peers
 	admit   func(payload []byte) error
+	held    func() error // why this server takes nothing new
 	checked chan raft.RPC
 	done    chan struct{}
 	once    sync.Once
 	conns   *Gate // every connection, so that Close can end them
 	work    sync.WaitGroup
+	refused atomic.Uint64 // connections that were meant for another server
 }
 
 var _ raft.WithPreVote = (*transport)(nil)
 
-func newTransport(cfg *Config, seen *peers, logger *bridge) *transport {
+// newTransport takes a gate of the replica's own, beside the caller's.
+func newTransport(cfg *Config, own *Gate, seen *peers, logger *bridge) *transport {
 	conns := new(Gate)
-	stream := streamLayer{
-		Listener:  conns.Listener(cfg.Gate.Listener(cfg.Listener)),
-		dial:      conns.Dialer(cfg.Gate.Dialer(cfg.Dial)),
-		advertise: cfg.Advertise,
-	}
 	t := &transport{
-		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-			Stream:                  stream,
-			MaxPool:                 3,
-			Timeout:                 cfg.IOTimeout,
-			Logger:                  logger,
-			MsgpackUseNewTimeFormat: true,
-		}),
+		id:      cfg.ID,
+		log:     logger,
 		peers:   seen,
 		admit:   cfg.Admit,
+		held:    cfg.held,
 		checked: make(chan raft.RPC),
 		done:    make(chan struct{}),
 		conns:   conns,
 	}
+	stream := streamLayer{
+		Listener:  conns.Listener(own.Listener(cfg.Gate.Listener(cfg.Listener))),
+		dial:      conns.Dialer(own.Dialer(cfg.Gate.Dialer(cfg.Dial))),
+		advertise: cfg.Advertise,
+		check:     t.checkAddressee,
+		patience:  cfg.IOTimeout,
+	}
+	t.NetworkTransport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream:                  stream,
+		MaxPool:                 3,
+		Timeout:                 cfg.IOTimeout,
+		Logger:                  logger,
+		MsgpackUseNewTimeFormat: true,
+	})
 	t.work.Go(t.guard)
 	return t
+}
+
+// checkAddressee refuses what is meant for another server, most likely for the
+// one that this server was before it lost its disk.
+func (t *transport) checkAddressee(id string) error {
+	if id == t.id {
+		return nil
+	}
+	t.refused.Add(1)
+	t.log.Warn("a connection is meant for another server and is refused", "meant", id)
+	return errMisdirected
 }
 
 // Consumer gives raft only what the guard let pass.
@@ -81,7 +124,7 @@ func (t *transport) guard() {
 		select {
 		case rpc := <-incoming:
 			if err := t.check(rpc.Command); err != nil {
-				rpc.Respond(nil, err)
+				t.refuse(rpc, err)
 				continue
 			}
 			select {
@@ -95,11 +138,29 @@ func (t *transport) guard() {
 	}
 }
 
+// refuse answers with an error, behind an image that is still on its way: what
+// is left of it must not be taken for the next message.
+func (t *transport) refuse(rpc raft.RPC, err error) {
+	if rpc.Reader == nil {
+		rpc.Respond(nil, err)
+		return
+	}
+	t.work.Go(func() {
+		_, _ = io.Copy(io.Discard, rpc.Reader) // ends with the connection
+		rpc.Respond(nil, err)
+	})
+}
+
 // check refuses what would make raft panic, and entries that the caller does not
 // admit. Raft itself trusts whatever decodes.
 func (t *transport) check(command any) error {
 	switch c := command.(type) {
 	case *raft.AppendEntriesRequest:
+		if len(c.Entries) > 0 {
+			if err := t.held(); err != nil {
+				return err
+			}
+		}
 		for i, entry := range c.Entries {
 			if entry == nil || entry.Index != c.PrevLogEntry+uint64(i)+1 {
 				return errors.New("append: entries are not consecutive")
@@ -108,7 +169,12 @@ func (t *transport) check(command any) error {
 				return fmt.Errorf("append: entry %d: %w", entry.Index, err)
 			}
 		}
+	case *raft.TimeoutNowRequest:
+		return t.held() // it would lead, and hand over at once
 	case *raft.InstallSnapshotRequest:
+		if err := t.held(); err != nil {
+			return err
+		}
 		if c.SnapshotVersion != raft.SnapshotVersionMax || c.Size <= 0 || c.LastLogIndex == 0 {
 			return errors.New("image: version, size or index is out of range")
 		}
@@ -150,18 +216,6 @@ func decodeConfiguration(data []byte) (c raft.Configuration, err error) {
 		return c, errors.New("configuration: has no servers")
 	}
 	return c, nil
-}
-
-// AppendEntries also notes who answered. Heartbeats come this way.
-func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
-	asked := contact{asked: time.Now(), number: t.peers.next(), term: args.Term}
-	*resp = raft.AppendEntriesResponse{} // raft reuses it; an answer must not survive its question
-	err := t.NetworkTransport.AppendEntries(id, target, args, resp)
-	if err == nil && resp.Term == args.Term {
-		asked.last, asked.agreed = resp.LastLog, resp.Success
-		t.peers.note(string(id), asked)
-	}
-	return err
 }
 
 // Close ends the listener and every connection, so that nothing waits on a peer.

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/risknet/risknet/ledger"
@@ -94,6 +95,9 @@ func (a *Authority) Certify(public crypto.PublicKey, id Identity, hosts []string
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, public, a.key)
 	return pemBlock("CERTIFICATE", der), err
 }
+
+// Network is the name of the network that the authority vouches for.
+func (a *Authority) Network() string { return strings.Join(a.cert.Subject.Organization, " ") }
 
 // CertificatePEM is what everybody in the network trusts.
 func (a *Authority) CertificatePEM() []byte { return pemBlock("CERTIFICATE", a.cert.Raw) }

@@ -29,7 +29,7 @@ func (n *Node) status() *apiv1.NodeStatusResponse {
 		Size: view.Head.Size, Root: view.Head.Root[:], Digest: digest[:],
 		Applied: position.Index, Committed: stats.Committed, AgeMs: n.checker.Age().Milliseconds(),
 		Listings: n.store.Count(), RulesVersion: view.ProgramVersion, Leader: stats.LeaderID,
-		Ready: n.ready() == nil,
+		Ready: n.ready() == nil, Server: n.life.server(), LedgerFrom: n.store.LedgerFrom(),
 	}
 }
 
@@ -86,5 +86,9 @@ func (s *clusterService) row(ctx context.Context, n *risk.PutNode) *apiv1.Status
 	}
 	row.Role, row.Size, row.Root, row.Digest = answer.Role, answer.Size, answer.Root, answer.Digest
 	row.AgeMs, row.Listings, row.RulesVersion = answer.AgeMs, answer.Listings, answer.RulesVersion
+	row.LedgerFrom = answer.LedgerFrom
 	return row
 }
+
+// Status is what this node says of itself, for who runs it in the same process.
+func (n *Node) Status() *apiv1.NodeStatusResponse { return n.status() }

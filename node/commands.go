@@ -107,6 +107,8 @@ func (n *Node) propose(ctx context.Context, signed *risk.Signed) (*apiv1.Receipt
 	switch {
 	case errors.Is(err, consensus.ErrNotLeader):
 		return nil, err
+	case errors.Is(err, consensus.ErrHeld):
+		return nil, status.Errorf(codes.Unavailable, "the leader takes nothing new (%v); send the same bytes again in a moment, another may lead by then", err)
 	case errors.Is(err, consensus.ErrBusy):
 		return nil, status.Errorf(codes.ResourceExhausted, "the leader has as many commands under way as it may; send the same bytes again in a moment")
 	case err != nil:

@@ -34,6 +34,10 @@ type Config struct {
 	Network string `koanf:"network"`
 	// Data is the directory that this node alone writes.
 	Data string `koanf:"data"`
+	// Anchor is the directory, outside of Data and not saved with it, in which the
+	// node remembers how far it has come: by it an old or copied data directory is
+	// recognised.
+	Anchor string `koanf:"anchor"`
 	// TokenKeys is the file of token keys: lines of "EPOCH HEX", mode 0600.
 	TokenKeys string `koanf:"token_keys"`
 	// LogKey is the Ed25519 key (PEM PKCS#8) that signs this node's checkpoints.
@@ -54,6 +58,7 @@ type Config struct {
 	Listen ListenConfig `koanf:"listen"`
 	TLS    TLSConfig    `koanf:"tls"`
 	Stale  StaleConfig  `koanf:"stale"`
+	Disk   DiskConfig   `koanf:"disk"`
 	Raft   RaftConfig   `koanf:"raft"`
 	Limits LimitsConfig `koanf:"limits"`
 	Log    LogConfig    `koanf:"log"`
@@ -79,6 +84,14 @@ type StaleConfig struct {
 	MaxAge time.Duration `koanf:"max_age"`
 	// Advice is that policy: observe … deny. It cannot be allow.
 	Advice string `koanf:"advice"`
+}
+
+// DiskConfig is how the node treats its disk.
+type DiskConfig struct {
+	// Reserve is how many bytes must be free on the disk of Data. With less, the
+	// node takes nothing new, neither proposals nor entries nor images, and goes
+	// on answering checks. A full disk would end it in the middle of a write.
+	Reserve int64 `koanf:"reserve"`
 }
 
 // RaftConfig tunes consensus; the defaults fit nodes within one country.
@@ -112,8 +125,10 @@ type LogConfig struct {
 // DefaultConfig is what holds where a file says nothing.
 func DefaultConfig() Config {
 	return Config{
-		Data:  "data",
-		Stale: StaleConfig{MaxAge: 30 * time.Second, Advice: risk.StepUp.String()},
+		Data:   "data",
+		Anchor: "anchor",
+		Stale:  StaleConfig{MaxAge: 30 * time.Second, Advice: risk.StepUp.String()},
+		Disk:   DiskConfig{Reserve: 1 << 30},
 		Raft: RaftConfig{Heartbeat: time.Second, Election: time.Second, Lease: 500 * time.Millisecond,
 			CommitTimeout: 2 * time.Millisecond, TrailingLogs: 8192, SnapshotThreshold: 8192,
 			SnapshotInterval: 2 * time.Minute},
@@ -215,7 +230,7 @@ func walkConfig(v reflect.Value, prefix string, visit func(key string, v reflect
 }
 
 func (c *Config) resolve(dir string) {
-	for _, path := range []*string{&c.Data, &c.TokenKeys, &c.LogKey, &c.FaultControl, &c.Founding, &c.TLS.CA, &c.TLS.Certificate, &c.TLS.Key} {
+	for _, path := range []*string{&c.Data, &c.Anchor, &c.TokenKeys, &c.LogKey, &c.FaultControl, &c.Founding, &c.TLS.CA, &c.TLS.Certificate, &c.TLS.Key} {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(dir, *path)
 		}
@@ -257,8 +272,20 @@ func (c *Config) check() error {
 			return fmt.Errorf("config: %s: is empty; name the file", key)
 		}
 	}
-	if err := os.MkdirAll(c.Data, 0o700); err != nil {
-		return fmt.Errorf("config: data: %w; name a directory that this user may write", err)
+	return c.checkDirectories()
+}
+
+func (c *Config) checkDirectories() error {
+	if c.Disk.Reserve < 0 {
+		return fmt.Errorf("config: disk.reserve: %d; give the bytes to keep free, 0 or more", c.Disk.Reserve)
+	}
+	if inside, err := filepath.Rel(c.Data, c.Anchor); err == nil && filepath.IsLocal(inside) {
+		return fmt.Errorf("config: anchor: %s lies inside data, and would go back in time with it; name another directory", c.Anchor)
+	}
+	for key, dir := range map[string]string{"data": c.Data, "anchor": c.Anchor} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("config: %s: %w; name a directory that this user may write", key, err)
+		}
 	}
 	return nil
 }

@@ -3,7 +3,13 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"time"
+
+	"github.com/risknet/risknet/check"
+	"github.com/risknet/risknet/consensus"
+	"github.com/risknet/risknet/store"
 )
 
 // errAnotherLife ends a node that has to begin again from its directories: what
@@ -15,16 +21,81 @@ var errAnotherLife = errors.New("the node begins again")
 // is open and before it runs.
 func Serve(ctx context.Context, cfg Config, env Environment, log *slog.Logger, opened func(*Node)) error {
 	for {
-		n, err := New(cfg, env, log)
-		if err != nil {
+		n, err := New(ctx, cfg, env, log)
+		if err == nil {
+			if opened != nil {
+				opened(n)
+			}
+			err = n.Run(ctx)
+		}
+		if !errors.Is(err, errAnotherLife) || ctx.Err() != nil {
 			return err
 		}
-		if opened != nil {
-			opened(n)
+		log.Warn("beginning again", "because", err)
+	}
+}
+
+// watchFailure ends the node when a part cannot go on, and says what follows.
+func (n *Node) watchFailure(ctx context.Context) error {
+	select {
+	case err := <-n.order.Failed():
+		return n.failed(err)
+	case err := <-n.fatal:
+		return n.failed(err)
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+func (n *Node) failed(err error) error {
+	switch {
+	case errors.Is(err, store.ErrDamaged) || errors.Is(err, consensus.ErrDamaged):
+		n.cast(err)
+		return fmt.Errorf("%w: %w", errAnotherLife, err)
+	case errors.Is(err, consensus.ErrRestart):
+		return fmt.Errorf("%w: %w", errAnotherLife, err)
+	}
+	return fmt.Errorf("this node stops: %w", err)
+}
+
+// alarm hears of what a check has found.
+func (n *Node) alarm(err error) {
+	n.log.Error("alarm", "error", err)
+	if _, damaged := errors.AsType[*check.DamageError](err); damaged {
+		select {
+		case n.damage <- err:
+		default: // the first is enough
 		}
-		if err := n.Run(ctx); !errors.Is(err, errAnotherLife) || ctx.Err() != nil {
-			return err
+	}
+}
+
+// watchDamage waits for a check to find what should be there missing. The node
+// goes on, closed where it is damaged and right elsewhere, until the others can
+// rebuild it.
+func (n *Node) watchDamage(ctx context.Context) error {
+	select {
+	case err := <-n.damage:
+		n.awaitOthers(ctx)
+		if ctx.Err() != nil {
+			return nil
 		}
-		log.Warn("beginning again")
+		n.cast(err)
+		return fmt.Errorf("%w: %w", errAnotherLife, err)
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// awaitOthers returns when another node is ready that holds as much as this one.
+func (n *Node) awaitOthers(ctx context.Context) {
+	for {
+		for _, seen := range askWitnesses(ctx, n.peers, n.id, n.otherAddresses()) {
+			if seen.Ready && seen.Size >= n.Head().Size {
+				return
+			}
+		}
+		if !pause(ctx, time.Second) {
+			return
+		}
 	}
 }

@@ -32,13 +32,22 @@ func (m *machine) ApplyBatch(entries []consensus.Entry) ([]any, error) {
 	return results, m.node.store.Err()
 }
 
-func (m *machine) Sync() error { return m.node.store.Sync() }
+func (m *machine) Sync() error {
+	err := m.node.store.Sync()
+	if err == nil {
+		m.node.env.Synced()
+	}
+	return err
+}
 
 func positionOf(p store.Position) consensus.Position {
 	return consensus.Position{Index: p.Index, Term: p.Term, Configuration: p.Configuration, ConfigurationIndex: p.ConfigurationIndex}
 }
 
 func (m *machine) OpenImage() (consensus.Image, error) {
+	if err := m.node.disk.roomFor(0); err != nil {
+		return nil, err
+	}
 	image, err := m.node.store.OpenImage()
 	if err != nil {
 		return nil, err
@@ -56,11 +65,18 @@ func (m *machine) StageImage() (consensus.Staging, error) {
 	if err != nil {
 		return nil, err
 	}
-	return staging{st}, nil
+	return staging{st, m.node.env.Synced}, nil
 }
 
-type staging struct{ *store.Staging }
+type staging struct {
+	*store.Staging
+	synced func()
+}
 
 func (s staging) Install(want consensus.Position) error {
-	return s.Staging.Install(want.Index, want.Term)
+	err := s.Staging.Install(want.Index, want.Term)
+	if err == nil {
+		s.synced()
+	}
+	return err
 }

@@ -60,6 +60,16 @@ func (m *metrics) gauges(n *Node) {
 		func() float64 { return truth(n.order.Stats().Role == "leader") })
 	gauge("risknet_raft_voter", "1 if this node votes.",
 		func() float64 { stats := n.order.Stats(); return truth(votes(&stats)) })
+	gauge("risknet_raft_images_sent_total", "Images of the state sent to other nodes (InstallSnapshot).",
+		func() float64 { return float64(n.order.Stats().ImagesSent) })
+	gauge("risknet_raft_images_received_total", "Images of the state received and installed (InstallSnapshot).",
+		func() float64 { return float64(n.order.Stats().ImagesReceived) })
+	gauge("risknet_ledger_from", "First leaf that this node holds itself.",
+		func() float64 { return float64(n.store.LedgerFrom()) })
+	gauge("risknet_disk_free_bytes", "Bytes free on the disk of the data directory.",
+		func() float64 { return float64(n.disk.left.Load()) })
+	gauge("risknet_disk_held", "1 while the disk is too full for anything new.",
+		func() float64 { return truth(n.disk.hold() != nil) })
 	gauge("risknet_filter_listings", "Tokens in the filter.",
 		func() float64 { return float64(n.checker.Stats().Tokens) })
 	gauge("risknet_filter_bytes", "Memory of filter and fingerprints.",

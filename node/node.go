@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,12 @@ type Node struct {
 	health  *health.Server
 	metrics *metrics
 
+	lock    *os.File
+	life    incarnation
+	newborn bool // nothing of an earlier life was found, anywhere on this machine
+	anchor  *anchor
+	disk    *disk
+
 	store   *store.Store
 	checker *check.Checker
 	order   *consensus.Replica
@@ -45,10 +52,13 @@ type Node struct {
 	abandon  atomic.Bool
 
 	fatal        chan error    // one place: why the node must stop
+	damage       chan error    // one place: what a check has found
 	clockSetBack atomic.Bool   // the next stamp may be lower than the last
 	nodesChanged chan struct{} // one place: the node records are to be looked at
 
 	listeners struct{ raft, api, http net.Listener }
+
+	chunkSource int // the node that gave the last chunk; backfill's own
 
 	overridesMu sync.Mutex
 	overrides   []savedOverride
@@ -56,18 +66,29 @@ type Node struct {
 
 // New opens a node: configuration, certificates, state, log and listeners. If it
 // fails, nothing stays open.
-func New(cfg Config, env Environment, log *slog.Logger) (*Node, error) {
+//
+// A node whose data is in doubt waits here, until the others can rebuild it or
+// the context ends, and then has to be opened once more: see Serve.
+func New(ctx context.Context, cfg Config, env Environment, log *slog.Logger) (*Node, error) {
 	env = env.withDefaults()
 	n := &Node{cfg: cfg, env: env, log: log, now: env.Now, health: newHealth(),
-		nodesChanged: make(chan struct{}, 1), fatal: make(chan error, 1)}
-	if err := n.open(); err != nil {
-		return nil, errors.Join(err, n.close())
+		nodesChanged: make(chan struct{}, 1), fatal: make(chan error, 1), damage: make(chan error, 1)}
+	err := n.open(ctx)
+	if err == nil {
+		n.metrics = newMetrics(n)
+		return n, nil
 	}
-	n.metrics = newMetrics(n)
-	return n, nil
+	err = errors.Join(err, n.close())
+	if d, ok := asDoubt(err); ok {
+		if err = n.resolve(ctx, d); err == nil {
+			err = errAnotherLife
+		}
+		n.peers.closeAll()
+	}
+	return nil, err
 }
 
-func (n *Node) open() (err error) {
+func (n *Node) open(ctx context.Context) (err error) {
 	if n.id, err = risk.ParseID(n.cfg.ID); err != nil {
 		return err
 	}
@@ -92,13 +113,37 @@ func (n *Node) open() (err error) {
 			return err
 		}
 	}
+	if n.lock, err = lockData(n.cfg.Data); err != nil {
+		return err
+	}
+	if n.disk, err = openDisk(&n.cfg, n.env.Free); err != nil {
+		return err
+	}
+	if err := n.openPast(); err != nil {
+		return err
+	}
 	if err := n.openState(); err != nil {
+		return n.orDoubt(err)
+	}
+	held, err := n.dataReach()
+	if err != nil {
+		return n.orDoubt(err)
+	}
+	if err := n.holdPast(ctx, held); err != nil {
 		return err
 	}
 	if err := n.listen(); err != nil {
 		return err
 	}
-	return n.startOrder()
+	return n.orDoubt(n.startOrder(ctx))
+}
+
+// orDoubt makes damage a doubt: the others can cure it.
+func (n *Node) orDoubt(err error) error {
+	if errors.Is(err, store.ErrDamaged) || errors.Is(err, consensus.ErrDamaged) {
+		return &doubt{reason: err.Error(), need: n.anchor.load().Size}
+	}
+	return err
 }
 
 func (n *Node) openState() error {
@@ -107,7 +152,7 @@ func (n *Node) openState() error {
 		return err
 	}
 	n.checker, err = check.New(check.Config{Now: n.now, MaxAge: n.cfg.Stale.MaxAge, StaleAdvice: advice,
-		Alarm: func(err error) { n.log.Error("alarm", "error", err) }})
+		Alarm: n.alarm})
 	if err != nil {
 		return err
 	}
@@ -154,20 +199,12 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	group.Go(func() error { return n.foundNetwork(ctx) })
 	group.Go(func() error { n.checker.Run(ctx); return nil })
 	group.Go(func() error { return n.watchFailure(ctx) })
+	group.Go(func() error { return n.watchDamage(ctx) })
+	group.Go(func() error { return n.watchDisk(ctx) })
+	group.Go(func() error { return n.keepAnchor(ctx) })
+	group.Go(func() error { return n.backfill(ctx) })
 	n.log.Info("serving", "name", n.cfg.Name, "raft", n.cfg.Listen.Raft, "api", n.cfg.Listen.API, "http", n.cfg.Listen.HTTP)
 	return group.Wait()
-}
-
-// watchFailure ends the node when its state machine cannot go on.
-func (n *Node) watchFailure(ctx context.Context) error {
-	select {
-	case err := <-n.order.Failed():
-		return fmt.Errorf("this node stops: %w", err)
-	case err := <-n.fatal:
-		return fmt.Errorf("this node stops: %w", err)
-	case <-ctx.Done():
-		return nil
-	}
 }
 
 // end has the node stop; the first reason counts.
@@ -206,7 +243,13 @@ func (n *Node) close() error {
 		n.peers.closeAll()
 	}
 	if n.store != nil {
+		if n.order != nil && !n.abandon.Load() {
+			errs = append(errs, n.saveAnchor())
+		}
 		errs = append(errs, n.store.Close())
+	}
+	if n.lock != nil {
+		errs = append(errs, n.lock.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -223,9 +266,23 @@ func (n *Node) Ready() error { return n.ready() }
 // Head is the newest state that this node answers from.
 func (n *Node) Head() risk.Head { return n.checker.Load().Head }
 
-// LedgerFrom is the first leaf that this node holds itself: 0, unless it was
-// brought up to date by an image.
-func (n *Node) LedgerFrom() uint64 { return n.store.LedgerFrom() }
+// AwaitLedger waits until this node holds the ledger whole: one that was brought
+// up to date by an image fetches what was before it.
+func (n *Node) AwaitLedger(ctx context.Context) error {
+	for n.store.LedgerFrom() > 0 {
+		if !pause(ctx, 20*time.Millisecond) {
+			return fmt.Errorf("the ledger is here from leaf %d: %w", n.store.LedgerFrom(), context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// Leaf gives a leaf of the ledger, as it is encoded.
+func (n *Node) Leaf(index uint64) ([]byte, error) { return n.store.Leaf(index) }
+
+// ImagesReceived counts the images that brought this node up to date since it
+// started.
+func (n *Node) ImagesReceived() uint64 { return n.order.Stats().ImagesReceived }
 
 // Leads reports whether this node leads.
 func (n *Node) Leads() bool { return n.order.Ready() }
@@ -235,3 +292,6 @@ func (n *Node) AwaitSize(ctx context.Context, size uint64) error {
 	_, err := n.checker.Wait(ctx, size)
 	return err
 }
+
+// Server is the id under which this node takes part in raft.
+func (n *Node) Server() string { return n.life.server() }

@@ -15,9 +15,9 @@ import (
 )
 
 // startOrder runs raft over mutual TLS: only certificates of role node connect.
-func (n *Node) startOrder() error {
+func (n *Node) startOrder(ctx context.Context) error {
 	cfg := consensus.Config{
-		ID:                n.id.String(),
+		ID:                n.life.server(),
 		Advertise:         n.cfg.Listen.Raft,
 		Dir:               filepath.Join(n.cfg.Data, "raft"),
 		Listener:          tls.NewListener(n.listeners.raft, n.creds.ServerTLS(RoleNode)),
@@ -33,6 +33,8 @@ func (n *Node) startOrder() error {
 		SnapshotThreshold: n.cfg.Raft.SnapshotThreshold,
 		SnapshotInterval:  n.cfg.Raft.SnapshotInterval,
 		Admit:             n.admitEntry,
+		OnTerm:            n.anchorTerm,
+		Hold:              n.disk.hold,
 	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return fmt.Errorf("data: %w", err)
@@ -42,12 +44,37 @@ func (n *Node) startOrder() error {
 		return err
 	}
 	n.order = order
-	if len(n.founding) > 0 && n.store.Position().Index == 0 {
-		if err := order.Bootstrap(); err != nil && !errors.Is(err, consensus.ErrNotEmpty) {
-			return err
+	return n.bootstrap(ctx)
+}
+
+// bootstrap founds the network, if this is the node that does and nothing was
+// founded before: not by this node, by what its anchor knows, and not with the
+// others, as far as they answer.
+func (n *Node) bootstrap(ctx context.Context) error {
+	if len(n.founding) == 0 || n.life.Number > 1 || n.store.Position().Index > 0 {
+		return nil
+	}
+	if n.newborn {
+		for _, seen := range askWitnesses(ctx, n.peers, n.id, foundingAddresses(n.founding, n.id)) {
+			if seen.Size > 0 {
+				return &doubt{reason: "it is empty, and the network that it would found is there already"}
+			}
 		}
 	}
+	if err := n.order.Bootstrap(); err != nil && !errors.Is(err, consensus.ErrNotEmpty) {
+		return err
+	}
 	return nil
+}
+
+// dataReach is how far log and state go, before raft runs.
+func (n *Node) dataReach() (reach, error) {
+	held, err := consensus.Inspect(filepath.Join(n.cfg.Data, "raft"))
+	if err != nil {
+		return reach{}, err
+	}
+	at := n.store.Position()
+	return reach{index: max(held.Last, at.Index), term: max(held.Term, at.Term)}, nil
 }
 
 // dialRaft connects to another node's raft listener, whose certificate must name
@@ -114,10 +141,7 @@ func (n *Node) reconcile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var want []consensus.Server
-	for _, other := range nodes {
-		want = append(want, consensus.Server{ID: other.Node.String(), Address: other.Raft, Voter: other.Suffrage == risk.Voter})
-	}
+	want := n.wantedServers(ctx, nodes)
 	if len(want) == 0 {
 		return nil // the network is being founded
 	}

@@ -98,15 +98,8 @@ func (n *Node) changeOverrides(change func([]savedOverride) []savedOverride) err
 	return n.publishOverrides()
 }
 
-func (s *overrideService) own(ctx context.Context) error {
-	if who := callerOf(ctx); who.Institution != s.node.creds.Identity.Institution {
-		return status.Errorf(codes.PermissionDenied, "overrides: belong to %s alone", s.node.creds.Identity.Institution)
-	}
-	return nil
-}
-
 func (s *overrideService) PutOverride(ctx context.Context, m *apiv1.Override) (*apiv1.OverridesResponse, error) {
-	if err := s.own(ctx); err != nil {
+	if err := s.node.ownInstitution(ctx, "overrides"); err != nil {
 		return nil, err
 	}
 	if err := s.checkOverride(m); err != nil {
@@ -164,7 +157,7 @@ func checkOverrideTokens(m *apiv1.Override) error {
 }
 
 func (s *overrideService) RemoveOverride(ctx context.Context, m *apiv1.Override) (*apiv1.OverridesResponse, error) {
-	if err := s.own(ctx); err != nil {
+	if err := s.node.ownInstitution(ctx, "overrides"); err != nil {
 		return nil, err
 	}
 	if err := checkOverrideTokens(m); err != nil {
@@ -185,7 +178,7 @@ func without(all []savedOverride, m *apiv1.Override) []savedOverride {
 }
 
 func (s *overrideService) ListOverrides(ctx context.Context, _ *apiv1.OverridesRequest) (*apiv1.OverridesResponse, error) {
-	if err := s.own(ctx); err != nil {
+	if err := s.node.ownInstitution(ctx, "overrides"); err != nil {
 		return nil, err
 	}
 	return s.list(), nil
@@ -205,26 +198,4 @@ func (s *overrideService) list() *apiv1.OverridesResponse {
 			Comment: o.Comment, Tokens: []*apiv1.AskedListing{{Epoch: o.Epoch, Token: id[:]}}})
 	}
 	return m
-}
-
-// writeFileSync replaces a file so that a crash leaves the old one or the new.
-func writeFileSync(path string, data []byte) error {
-	temp := path + ".new"
-	f, err := os.OpenFile(temp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(temp, path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -61,11 +61,15 @@ func (p *peers) closeAll() {
 
 // leader gives a connection to the leader's node.
 func (n *Node) leader() (apiv1.PeersClient, error) {
-	id, _ := n.order.Leader()
-	if id == "" {
+	server, _ := n.order.Leader()
+	if server == "" {
 		return nil, status.Error(codes.Unavailable, "no leader is known right now: one is being elected, or fewer than half of the voters are in touch; send the same bytes again in a moment")
 	}
-	if id == n.id.String() {
+	id, _, err := splitServer(server)
+	if err != nil {
+		return nil, internal(err)
+	}
+	if id == n.id {
 		return nil, status.Error(codes.Unavailable, "this node has just come to lead; send the same bytes again in a moment")
 	}
 	nodes, err := n.store.Nodes()
@@ -73,7 +77,7 @@ func (n *Node) leader() (apiv1.PeersClient, error) {
 		return nil, internal(err)
 	}
 	for _, other := range nodes {
-		if other.Node.String() == id {
+		if other.Node == id {
 			conn, err := n.peers.dial(other.API)
 			if err != nil {
 				return nil, err

@@ -127,10 +127,19 @@ func (s *registryService) Institutions(context.Context, *apiv1.InstitutionsReque
 	if err != nil {
 		return nil, internal(err)
 	}
+	keys, err := s.node.store.AuthorKeys()
+	if err != nil {
+		return nil, internal(err)
+	}
+	byReporter := map[risk.ID][]*apiv1.AuthorKey{}
+	for _, k := range keys {
+		byReporter[k.Reporter] = append(byReporter[k.Reporter], &apiv1.AuthorKey{Id: k.Public.ID().String(),
+			Public: k.Public.Bytes[:], FromMs: k.From, RetiredAtMs: k.RetiredAt})
+	}
 	m := &apiv1.InstitutionsResponse{}
 	for _, i := range all {
 		m.Institutions = append(m.Institutions, &apiv1.Institution{Reporter: i.Reporter.String(), Role: i.Role.String(),
-			Commitment: i.Commitment[:], Keys: uint32(i.Keys), AdmittedAtMs: i.AdmittedAt})
+			Commitment: i.Commitment[:], Keys: uint32(i.Keys), AdmittedAtMs: i.AdmittedAt, AuthorKeys: byReporter[i.Reporter]})
 	}
 	return m, nil
 }

@@ -54,6 +54,9 @@ func (n *Node) absorb(cut store.Cut) {
 	}
 	n.checker.Absorb(batch)
 	if cut.NodesChanged {
+		if err := n.savePeers(); err != nil {
+			n.log.Error("alarm", "error", err)
+		}
 		select {
 		case n.nodesChanged <- struct{}{}:
 		default: // keepMembers knows already
@@ -85,6 +88,9 @@ func (n *Node) resetView() error {
 	}
 	clock, err := n.store.Clock()
 	if err != nil {
+		return err
+	}
+	if err := n.savePeers(); err != nil {
 		return err
 	}
 	return n.checker.Reset(context.Background(), &source{n.store.Reader()}, check.Batch{Version: n.store.Version(), Head: head, Time: clock.Time, Rules: sets})

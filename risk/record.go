@@ -270,11 +270,17 @@ func (m *Remembered) read(r *reader) {
 	m.Leaf, m.NotAfter, m.Refusal, m.Outcomes = r.u64(), r.i64(), Refusal(r.u8()), r.outcomes()
 }
 
-// ReadInstitution, ReadNode and ReadRuleSet give back a record that a store has
+// ReadInstitution, ReadAuthorKey, ReadNode and ReadRuleSet give back a record that a store has
 // walked to, from its key and value.
 func ReadInstitution(key, value []byte) (*Institution, error) {
 	i := &Institution{Reporter: ID(key[1:])}
 	return i, readRecord(value, i.read)
+}
+
+// ReadAuthorKey reads an author key's record.
+func ReadAuthorKey(key, value []byte) (*AuthorKey, error) {
+	k := &AuthorKey{Reporter: ID(key[1:17])}
+	return k, readRecord(value, k.read)
 }
 
 // ReadNode reads a node's record.

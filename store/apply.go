@@ -7,6 +7,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/risknet/risknet/fault"
 	"github.com/risknet/risknet/ledger"
 	"github.com/risknet/risknet/risk"
 )
@@ -80,7 +81,8 @@ func (s *Store) Apply(entries []Entry) []Applied {
 // applyCut applies as many entries as one transaction takes, commits them, and
 // says how many are in the state. If one fails, the transaction is thrown away
 // and those before it are done again.
-func (s *Store) applyCut(entries []Entry, results []Applied) (int, error) {
+func (s *Store) applyCut(entries []Entry, results []Applied) (done int, err error) {
+	defer s.now.Load().gen.caught(&err)
 	c := s.begin()
 	defer c.txn.Discard()
 	n := 0
@@ -213,15 +215,17 @@ func (c *cut) commit() error {
 	if err != nil {
 		return err
 	}
-	if err := c.set([]byte(keyMeta), encoded); err != nil {
+	if err := c.mark(encoded); err != nil {
 		return err
 	}
 	// If we crash here, raft delivers the entries again and nothing was done.
+	fault.Point("store: before commit")
 	if err := c.txn.CommitAt(m.version(), nil); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	// If we crash here, raft delivers them again and Apply skips them, unless
 	// the machine lost what was not synced: then they are applied again.
+	fault.Point("store: after commit")
 	s.soonest = c.soonest
 	s.now.Store(m)
 	m.gen.keep(m.version())
@@ -231,6 +235,17 @@ func (c *cut) commit() error {
 		RulesChanged: c.changed[risk.TableRulesHead], NodesChanged: c.changed[risk.TableNodes],
 	})
 	return nil
+}
+
+// mark writes the position and the mark of this cut; see checkCuts.
+func (c *cut) mark(encoded []byte) error {
+	if err := c.set([]byte(keyMeta), encoded); err != nil {
+		return err
+	}
+	if err := c.delete(numbered(prefixCut, c.store.now.Load().version())); err != nil {
+		return err
+	}
+	return c.set(numbered(prefixCut, c.meta.version()), nil)
 }
 
 // Verify is the courtesy that a node does before it asks for order; see

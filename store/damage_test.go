@@ -69,6 +69,7 @@ func TestADamagedScanIsNoShortList(t *testing.T) {
 		}
 		damaged, err := Open(dir, Options{Logger: quiet})
 		if errors.Is(err, ErrDamaged) {
+			found++
 			continue
 		}
 		if err != nil {

@@ -8,17 +8,16 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+
+	"github.com/risknet/risknet/fault"
 )
 
 // ErrVersionGone says that a version is not kept any more: take a newer view.
 var ErrVersionGone = errors.New("this version of the state is not kept any more")
-
-// ErrDamaged says that something which must be there is not: the disk, or what
-// wrote to it, has failed. Never answer "not listed" after it.
-var ErrDamaged = errors.New("the store is damaged")
 
 // generation is one badger directory. A restored image begins another.
 type generation struct {
@@ -29,6 +28,14 @@ type generation struct {
 	// directory is closed under nobody.
 	use    sync.RWMutex
 	closed bool
+	log    *slog.Logger
+
+	base uint64        // the version that this process began with
+	past sync.Mutex    // of who adds a chunk
+	from atomic.Uint64 // the first leaf that is held
+
+	mark   sync.Mutex // of who writes the file of what is synced
+	synced Position   // what it says
 
 	versions versions
 }
@@ -36,12 +43,12 @@ type generation struct {
 // badgerOptions are set for a state that is behind raft's log: nothing is synced
 // one by one, and a block is verified each time it is read. Badger answers
 // "not found" for a damaged block, so what must be there and is not is damage.
-func badgerOptions(dir string, log *slog.Logger) badger.Options {
+func badgerOptions(dir string, memTable int64, log *slog.Logger) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithSyncWrites(false).
 		WithDetectConflicts(false).
 		WithNumVersionsToKeep(1).
-		WithMemTableSize(32 << 20).
+		WithMemTableSize(memTable).
 		WithValueThreshold(1 << 20).
 		WithValueLogFileSize(16 << 20).
 		WithBlockCacheSize(64 << 20).
@@ -51,22 +58,30 @@ func badgerOptions(dir string, log *slog.Logger) badger.Options {
 		WithLogger(badgerLog{log.With("room", "store")})
 }
 
-func openGeneration(dir string, log *slog.Logger) (*generation, error) {
+// openGeneration opens a directory whose files are sound; see checkFiles.
+func openGeneration(dir string, o Options) (g *generation, err error) {
+	g = &generation{dir: dir, log: o.Logger}
+	defer g.caught(&err)
 	// After SIGKILL an empty file can stop badger (badger#2207), which then makes
 	// it longer; so we look before.
 	empty := emptyFiles(dir)
-	db, err := badger.OpenManaged(badgerOptions(dir, log))
+	options := badgerOptions(dir, o.MemTableBytes, o.Logger)
+	if err := checkFiles(dir, options); err != nil {
+		return nil, err
+	}
+	db, err := badger.OpenManaged(options)
 	if err != nil && len(empty) > 0 {
-		log.Warn("removed empty files that a crash left", "files", len(empty), "dir", dir)
+		o.Logger.Warn("removed empty files that a crash left", "files", len(empty), "dir", dir)
 		for _, file := range empty {
 			_ = os.Remove(file) // the second opening tells
 		}
-		db, err = badger.OpenManaged(badgerOptions(dir, log))
+		db, err = badger.OpenManaged(options)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open the state in %s: %w", dir, err)
+		return nil, openError(dir, err)
 	}
-	return &generation{db: db, dir: dir}, nil
+	g.db = db
+	return g, nil
 }
 
 func emptyFiles(dir string) []string {
@@ -83,7 +98,8 @@ func emptyFiles(dir string) []string {
 }
 
 // view answers a question at a version.
-func (g *generation) view(version uint64, answer func(txn *badger.Txn) error) error {
+func (g *generation) view(version uint64, answer func(txn *badger.Txn) error) (err error) {
+	defer g.caught(&err)
 	g.use.RLock()
 	defer g.use.RUnlock()
 	if g.closed || version < g.versions.oldest.Load() {
@@ -91,7 +107,7 @@ func (g *generation) view(version uint64, answer func(txn *badger.Txn) error) er
 	}
 	txn := g.db.NewTransactionAt(version, false)
 	defer txn.Discard()
-	err := answer(txn)
+	err = answer(txn)
 	if version < g.versions.oldest.Load() {
 		return ErrVersionGone // it went while we read
 	}
@@ -115,25 +131,45 @@ func (g *generation) keep(version uint64) {
 	}
 }
 
-// sync returns when everything committed before is on disk.
-func (g *generation) sync() error {
+// sync returns when everything committed before is on disk, with a note of how
+// far that is. Badger syncs the table that it writes to, and not those before it
+// that are on their way into a file of their own.
+func (g *generation) sync(at Position) (err error) {
 	g.use.RLock()
 	defer g.use.RUnlock()
 	if g.closed {
 		return ErrVersionGone
 	}
-	return g.db.Sync()
+	defer g.caught(&err)
+	// If we crash here, raft still has all of it.
+	fault.Point("store: before sync")
+	if err := errors.Join(syncTables(g.dir), g.db.Sync()); err != nil {
+		return err
+	}
+	// If we crash here, the note is older than what is on disk.
+	fault.Point("store: after sync")
+	return g.note(at)
 }
 
-// close waits for the questions under way.
-func (g *generation) close() error {
+// close waits for the questions under way. Badger then writes and syncs a table
+// of what it has in memory.
+func (g *generation) close() (err error) {
 	g.use.Lock()
 	defer g.use.Unlock()
 	if g.closed {
 		return nil
 	}
 	g.closed = true
+	defer g.caught(&err)
 	return g.db.Close()
+}
+
+// closeAt closes, and notes that the state is on disk.
+func (g *generation) closeAt(at Position) error {
+	if err := g.close(); err != nil {
+		return err
+	}
+	return g.note(at)
 }
 
 // get reads a value; nil if there is none.

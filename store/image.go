@@ -13,6 +13,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/risknet/risknet/fault"
 	"github.com/risknet/risknet/ledger"
 	"github.com/risknet/risknet/risk"
 )
@@ -48,19 +49,26 @@ func (i *Image) Close() error { return errors.Join(i.File.Close(), os.Remove(i.F
 
 // OpenImage writes an image of the newest state. Applying goes on meanwhile.
 func (s *Store) OpenImage() (*Image, error) {
+	image, _, err := s.openImage()
+	return image, err
+}
+
+func (s *Store) openImage() (image *Image, of *meta, err error) {
 	dir := filepath.Join(s.dir, imagesDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	f, err := os.CreateTemp(dir, "image-*")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	image := &Image{File: f}
+	image = &Image{File: f}
 	err = s.scanNewest(func(m *meta, txn *badger.Txn) error {
-		image.position = m.position
+		image.position, of = m.position, m
 		return writeImage(f, m, txn)
 	})
+	// If we crash here, the image is swept aside at the next start.
+	fault.Point("store: image written")
 	if err == nil {
 		image.size, err = f.Seek(0, io.SeekCurrent)
 	}
@@ -68,22 +76,24 @@ func (s *Store) OpenImage() (*Image, error) {
 		_, err = f.Seek(0, io.SeekStart)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("write an image at %d: %w", image.position.Index, errors.Join(err, image.Close()))
+		return nil, nil, fmt.Errorf("write an image at %d: %w", image.position.Index, errors.Join(err, image.Close()))
 	}
-	return image, nil
+	return image, of, nil
 }
 
-// imageWriter hashes what it writes.
+// imageWriter hashes and counts what it writes.
 type imageWriter struct {
-	out  *bufio.Writer
-	hash hash.Hash
-	err  error
+	out   *bufio.Writer
+	hash  hash.Hash
+	bytes int64
+	err   error
 }
 
 func (w *imageWriter) write(parts ...[]byte) {
 	for _, part := range parts {
 		if w.err == nil {
 			w.hash.Write(part)
+			w.bytes += int64(len(part))
 			_, w.err = w.out.Write(part)
 		}
 	}

@@ -14,16 +14,20 @@ import (
 //	x | table | u64 due | key     -> nothing: the record at key may go from then on
 //	a | u64 index                 -> leaf
 //	m | u64 stored index          -> hash in the tree, in tlog's order
+//	g | u64 before                -> u64 from: a chunk of leaves has come; see past.go
+//	q | u64 version               -> nothing: the newest cut, and no other
 //	z                             -> meta: what this replica alone keeps; see meta.go
 //
 // The state digest is over the records alone.
 const (
-	prefixLink = 'f'
-	prefixBody = 'b'
-	prefixDue  = 'x'
-	prefixLeaf = 'a'
-	prefixHash = 'm'
-	keyMeta    = "z"
+	prefixLink  = 'f'
+	prefixBody  = 'b'
+	prefixDue   = 'x'
+	prefixLeaf  = 'a'
+	prefixHash  = 'm'
+	prefixChunk = 'g'
+	prefixCut   = 'q'
+	keyMeta     = "z"
 )
 
 // tables of records, in the order in which a walk meets them.

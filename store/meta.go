@@ -22,7 +22,7 @@ type Position struct {
 type meta struct {
 	position Position
 	lastAt   int64  // the highest stamp seen
-	from     uint64 // the first leaf that this replica holds
+	from     uint64 // the first leaf that it began with; chunks have brought those before
 	listings uint64
 	links    uint64
 	smalls   uint64 // records of the small tables
@@ -48,9 +48,9 @@ func (m *meta) copyFor() *meta {
 }
 
 // Format 2 counts links and small records too, so that a scan knows that it has
-// seen them all.
+// seen them all. Format 3 has a mark of the newest cut beside it.
 const (
-	metaFormat  = 2
+	metaFormat  = 3
 	metaNumbers = 8
 	metaFixed   = 1 + metaNumbers*8 + laneBytes
 )
@@ -73,7 +73,7 @@ func (m *meta) encode() ([]byte, error) {
 	return append(binary.BigEndian.AppendUint32(dst, uint32(len(m.position.Configuration))), m.position.Configuration...), nil
 }
 
-var errMeta = errors.New("the state's own position is damaged")
+var errMeta = fmt.Errorf("%w: its own position cannot be read", ErrDamaged)
 
 func decodeMeta(b []byte) (*meta, error) {
 	if len(b) < metaFixed {

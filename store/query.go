@@ -177,6 +177,11 @@ func (s *Store) Institutions() ([]*risk.Institution, error) {
 	return collect(s, risk.TableInstitutions, risk.ReadInstitution)
 }
 
+// AuthorKeys lists the keys of all institutions, those that are retired too.
+func (s *Store) AuthorKeys() ([]*risk.AuthorKey, error) {
+	return collect(s, risk.TableKeys, risk.ReadAuthorKey)
+}
+
 // RuleSets lists the rule sets by version.
 func (s *Store) RuleSets() ([]*risk.RuleSet, error) {
 	return collect(s, risk.TableRuleSets, risk.ReadRuleSet)
@@ -218,8 +223,11 @@ func (s *Store) RuleSource(version uint32) ([]byte, *risk.RuleSet, error) {
 // Leaf gives a leaf of the ledger; nil if this replica does not hold it.
 func (s *Store) Leaf(index uint64) ([]byte, error) {
 	var leaf []byte
-	err := s.newest(func(_ *meta, txn *badger.Txn) (err error) {
-		leaf, err = get(txn, numbered(prefixLeaf, index))
+	err := s.newest(func(m *meta, txn *badger.Txn) (err error) {
+		held := index >= m.gen.from.Load() && index < m.head.Size
+		if leaf, err = get(txn, numbered(prefixLeaf, index)); err == nil && held && leaf == nil {
+			err = fmt.Errorf("%w: leaf %d is missing", ErrDamaged, index)
+		}
 		return err
 	})
 	return leaf, err

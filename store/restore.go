@@ -11,6 +11,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/risknet/risknet/fault"
 	"github.com/risknet/risknet/ledger"
 	"github.com/risknet/risknet/risk"
 )
@@ -58,21 +59,28 @@ func (st *Staging) Install(index, term uint64) error {
 		return err
 	}
 	dir := filepath.Join(s.dir, name)
-	m, err := s.build(dir, st.File, index, term)
+	// If we crash here, what was staged is swept aside and sent again.
+	fault.Point("store: stage written")
+	m, err := s.build(dir, st.File, &Position{Index: index, Term: term})
 	if err != nil {
 		return errors.Join(fmt.Errorf("install an image: %w", err), os.RemoveAll(dir))
 	}
 	// If we crash here, the new directory is swept aside at the next start.
+	fault.Point("store: restore before CURRENT")
 	if err := s.setCurrent(name); err != nil {
 		return errors.Join(err, m.gen.close(), os.RemoveAll(dir))
 	}
 	// If we crash here, the next start opens the new state.
+	fault.Point("store: restore after CURRENT")
 	old := s.now.Load().gen
 	s.become(m)
 	if err := s.opts.OnRestore(); err != nil {
 		return s.fail(fmt.Errorf("take over a restored state: %w", err))
 	}
-	return errors.Join(old.close(), os.RemoveAll(old.dir))
+	err = old.close()
+	// If we crash here, the next start sweeps the old state aside.
+	fault.Point("store: restore before the old state is removed")
+	return errors.Join(err, os.RemoveAll(old.dir))
 }
 
 // nextName is state-N with an N that was never used here.
@@ -86,20 +94,21 @@ func (s *Store) nextName() (string, error) {
 	return name, os.RemoveAll(filepath.Join(s.dir, name))
 }
 
-// build makes a state of an image in a directory of its own, and verifies it.
-func (s *Store) build(dir string, image io.Reader, index, term uint64) (m *meta, err error) {
+// build makes a state of an image in a directory of its own, verifies it and has
+// it on disk. It refuses an image that is not at the position wanted, if any is.
+func (s *Store) build(dir string, image io.Reader, want *Position) (m *meta, err error) {
 	r := newImageReader(image)
 	head, err := r.head()
 	if err != nil {
 		return nil, err
 	}
-	if at := head.meta.position; at.Index == 0 || at.Index != index || at.Term != term {
-		return nil, badImage("it is at index %d of term %d, not %d of %d", at.Index, at.Term, index, term)
+	if at := head.meta.position; at.Index == 0 || want != nil && (at.Index != want.Index || at.Term != want.Term) {
+		return nil, badImage("it is at index %d of term %d, not as was said", at.Index, at.Term)
 	}
 	if !s.opts.Network.IsZero() && head.network != s.opts.Network && len(head.leaf) > 0 {
 		return nil, badImage("it is of network %s, not %s", head.network, s.opts.Network)
 	}
-	gen, err := openGeneration(dir, s.opts.Logger)
+	gen, err := openGeneration(dir, s.opts)
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +117,7 @@ func (s *Store) build(dir string, image io.Reader, index, term uint64) (m *meta,
 			err = errors.Join(err, gen.close())
 		}
 	}()
+	defer gen.caught(&err)
 	if err := load(gen, r, head); err != nil {
 		return nil, err
 	}
@@ -120,7 +130,9 @@ func (s *Store) build(dir string, image io.Reader, index, term uint64) (m *meta,
 	if err := s.checkNetwork(m); err != nil {
 		return nil, err
 	}
-	return m, gen.db.Sync()
+	// If we crash here, the new directory is swept aside at the next start.
+	fault.Point("store: restore built")
+	return m, gen.sync(m.position)
 }
 
 // loader writes the parts of an image and what follows from them. Lanes and
@@ -219,7 +231,7 @@ func loadEdge(batch *badger.WriteBatch, head *imageHead) error {
 	if err != nil {
 		return err
 	}
-	return batch.Set([]byte(keyMeta), encoded)
+	return errors.Join(batch.Set([]byte(keyMeta), encoded), batch.Set(numbered(prefixCut, m.version()), nil))
 }
 
 // verify reads the new state as checks will. The digest holds neither links nor

@@ -27,6 +27,11 @@ type Options struct {
 	// Install returns and while the old state still answers. It may be nil.
 	OnRestore func() error
 
+	// MemTableBytes is how much badger collects in memory before it writes a table;
+	// zero is 32 MiB. A small node starts and is copied faster with less, and less
+	// than MinMemTableBytes is refused: a large command would not fit.
+	MemTableBytes int64
+
 	alter func(key, record []byte) []byte // tests change a record on its way to disk
 }
 
@@ -45,14 +50,8 @@ const currentFile = "CURRENT"
 
 // Open opens the state in a directory, or begins an empty one.
 func Open(dir string, o Options) (*Store, error) {
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
-	if o.OnCut == nil {
-		o.OnCut = func(Cut) {}
-	}
-	if o.OnRestore == nil {
-		o.OnRestore = func() error { return nil }
+	if err := o.complete(); err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -65,20 +64,53 @@ func Open(dir string, o Options) (*Store, error) {
 	if err := s.sweepAside(name); err != nil {
 		return nil, err
 	}
-	gen, err := openGeneration(filepath.Join(dir, name), o.Logger)
+	gen, err := openGeneration(filepath.Join(dir, name), o)
 	if err != nil {
 		return nil, err
 	}
-	m, err := loadMeta(gen)
-	if err == nil {
-		err = s.checkNetwork(m)
-	}
+	m, err := s.load(gen)
 	if err != nil {
 		return nil, errors.Join(err, gen.close())
 	}
 	s.become(m)
 	return s, nil
 }
+
+// load reads what stands in a directory and holds it to what we know of it.
+func (s *Store) load(gen *generation) (m *meta, err error) {
+	defer gen.caught(&err)
+	if m, err = loadMeta(gen); err != nil {
+		return nil, err
+	}
+	if err := checkSynced(m); err != nil {
+		return nil, err
+	}
+	return m, s.checkNetwork(m)
+}
+
+// complete gives what is not set its default.
+func (o *Options) complete() error {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.OnCut == nil {
+		o.OnCut = func(Cut) {}
+	}
+	if o.OnRestore == nil {
+		o.OnRestore = func() error { return nil }
+	}
+	if o.MemTableBytes == 0 {
+		o.MemTableBytes = 32 << 20
+	}
+	if o.MemTableBytes < MinMemTableBytes {
+		return fmt.Errorf("a table in memory of %d bytes is too small for a large command; give at least %d", o.MemTableBytes, MinMemTableBytes)
+	}
+	return nil
+}
+
+// MinMemTableBytes is the least that takes a command of 512 items with the
+// largest bodies that fit into one entry, and a chunk of the ledger.
+const MinMemTableBytes = 12 << 20
 
 // current reads which directory holds the state; the first is made now.
 func (s *Store) current() (string, error) {
@@ -91,10 +123,10 @@ func (s *Store) current() (string, error) {
 	}
 	name := strings.TrimSpace(string(text))
 	if !strings.HasPrefix(name, "state-") || filepath.Base(name) != name {
-		return "", fmt.Errorf("%s in %s names %q; put back the one of a backup", currentFile, s.dir, name)
+		return "", fmt.Errorf("%w: %s in %s names %q; %s", ErrDamaged, currentFile, s.dir, name, cure)
 	}
 	if _, err := os.Stat(filepath.Join(s.dir, name)); err != nil {
-		return "", fmt.Errorf("%s in %s names %s, which is not there; put it back, or let this node join anew with an empty data directory", currentFile, s.dir, name)
+		return "", fmt.Errorf("%w: %s in %s names %s, which is not there; %s", ErrDamaged, currentFile, s.dir, name, cure)
 	}
 	return name, nil
 }
@@ -108,7 +140,7 @@ func (s *Store) first() (string, error) {
 		return "", err
 	}
 	if len(there) > 0 {
-		return "", fmt.Errorf("%s holds a state and no file %s; put back the one of a backup", s.dir, currentFile)
+		return "", fmt.Errorf("%w: %s holds a state and no file %s; %s", ErrDamaged, s.dir, currentFile, cure)
 	}
 	if err := os.MkdirAll(filepath.Join(s.dir, name), 0o700); err != nil {
 		return "", err
@@ -119,19 +151,7 @@ func (s *Store) first() (string, error) {
 
 // setCurrent switches, so that a crash leaves the old name or the new one.
 func (s *Store) setCurrent(name string) error {
-	path := filepath.Join(s.dir, currentFile)
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(name + "\n")
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	return syncDir(s.dir)
+	return replaceFile(filepath.Join(s.dir, currentFile), []byte(name+"\n"))
 }
 
 func syncDir(dir string) error {
@@ -174,7 +194,13 @@ func loadMeta(gen *generation) (*meta, error) {
 	}
 	m.setHead()
 	m.gen = gen
-	return m, m.loadSmall(txn)
+	from, err := ledgerFrom(m, txn)
+	if err != nil {
+		return nil, err
+	}
+	gen.from.Store(from)
+	gen.base = m.version()
+	return m, errors.Join(checkCuts(m, txn), m.loadSmall(txn))
 }
 
 // loadSmall reads the small tables into memory.
@@ -198,7 +224,7 @@ func (m *meta) loadSmall(txn *badger.Txn) error {
 		m.small[table] = records
 	}
 	if n != m.smalls {
-		return fmt.Errorf("%w: %d of %d records of institutions, keys, nodes and rules can be read; let this node join anew with an empty data directory", ErrDamaged, n, m.smalls)
+		return fmt.Errorf("%w: %d of %d records of institutions, keys, nodes and rules can be read; %s", ErrDamaged, n, m.smalls, cure)
 	}
 	return nil
 }
@@ -261,11 +287,14 @@ func (s *Store) fail(err error) error {
 
 // Sync returns when everything applied before is on disk.
 func (s *Store) Sync() error {
-	return s.onNewest(func(m *meta) error { return m.gen.sync() })
+	return s.onNewest(func(m *meta) error { return m.gen.sync(m.position) })
 }
 
 // Close closes the state; nothing may be applied after.
-func (s *Store) Close() error { return s.now.Load().gen.close() }
+func (s *Store) Close() error {
+	m := s.now.Load()
+	return m.gen.closeAt(m.position)
+}
 
 // Position is how far the state has come.
 func (s *Store) Position() Position { return s.now.Load().position }
@@ -280,8 +309,9 @@ func (s *Store) Version() uint64 { return s.now.Load().version() }
 // Head is the ledger's size and root.
 func (s *Store) Head() risk.Head { return s.now.Load().head }
 
-// LedgerFrom is the first leaf that this replica holds; an image brings none.
-func (s *Store) LedgerFrom() uint64 { return s.now.Load().from }
+// LedgerFrom is the first leaf that this replica holds. An image brings the last
+// one alone; AddChunk brings those before it.
+func (s *Store) LedgerFrom() uint64 { return s.now.Load().gen.from.Load() }
 
 // Digest is the state's digest, as the next leaf would hold it if it changed nothing.
 func (s *Store) Digest() risk.Hash { return s.now.Load().lanes.digest() }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
@@ -158,6 +159,14 @@ func (w *world) grow(t *rapid.T, count int) {
 	}
 }
 
+var ctx = context.Background()
+
+func cancelled() context.Context {
+	ended, end := context.WithCancel(ctx)
+	end()
+	return ended
+}
+
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
 // fataler is what tests and properties have in common.
@@ -169,6 +178,9 @@ type fataler interface {
 func open(t fataler, dir string, o Options) *Store {
 	t.Helper()
 	o.Logger = quiet
+	if o.MemTableBytes == 0 {
+		o.MemTableBytes = 24 << 20
+	}
 	s, err := Open(dir, o)
 	if err != nil {
 		t.Fatalf("open: %v", err)

@@ -1,6 +1,7 @@
 package testnet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -290,10 +291,25 @@ func TestANodeThatFellBehindGetsAnImage(t *testing.T) {
 			t.Errorf("%s is answered %v at n3", value, a)
 		}
 	}
-	if from := n.Node("n3").LedgerFrom(); from == 0 {
-		t.Error("n3 holds the whole ledger, so it got no image and the test shows nothing")
+	if images := n.Node("n3").ImagesReceived(); images == 0 {
+		t.Error("n3 got no image, so the test shows nothing")
 	}
 	n.agree()
+	n.hasWholeLedger("n3")
+}
+
+// hasWholeLedger waits until a node has fetched what was before its image, and
+// compares it with what the first node holds.
+func (n *network) hasWholeLedger(name string) {
+	n.t.Helper()
+	n.must(n.Node(name).AwaitLedger(n.ctx))
+	for i := range n.Node(name).Head().Size {
+		want, err := n.Node("n1").Leaf(i)
+		n.must(err)
+		if got, err := n.Node(name).Leaf(i); err != nil || !bytes.Equal(got, want) {
+			n.t.Fatalf("%s: leaf %d is not the first node's: %v", name, i, err)
+		}
+	}
 }
 
 // A node without the key of an epoch in use would miss what is listed under it.
@@ -359,4 +375,19 @@ func (n *network) tryRestartWithKeys(change func([]node.TokenKey) []node.TokenKe
 		n.t.Fatal(err)
 	}
 	return n.Start("n1")
+}
+
+// Who was told that its listing is visible reads it at once, on the node that
+// told it, whichever that is.
+func TestAReceiptIsVisibleWhereItWasGiven(t *testing.T) {
+	n := start(t, 3, 3)
+	for i := range 6 {
+		for _, name := range n.names() {
+			value := values(100*i, 1)[0]
+			n.reports(n.institution(name), name, risk.KindIP, value)
+			if a := n.check(name, "ip", value, 0); !a.Listed {
+				t.Fatalf("%s: its own listing %d is answered %v", name, i, a)
+			}
+		}
+	}
 }

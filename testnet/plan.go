@@ -7,6 +7,7 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -47,7 +48,12 @@ type Options struct {
 	Rules []byte
 	// Tune may change a node's configuration before it is written.
 	Tune func(*node.Config)
-	Now  time.Time
+	// Hosts are the addresses of the nodes, in order; nil means that all are on
+	// 127.0.0.1.
+	Hosts []string
+	// Prepare may change the command that starts a node process.
+	Prepare func(node string, cmd *exec.Cmd)
+	Now     time.Time
 }
 
 // MaxNodes is how many nodes one machine is asked to carry.
@@ -121,13 +127,22 @@ func (p *Plan) place(o Options) error {
 	}
 	for i := range o.Nodes {
 		n := PlannedNode{Name: fmt.Sprintf("n%d", i+1), Institution: institutionOf(i), Voter: i < o.Voters,
-			Raft: addresses[3*i], API: addresses[3*i+1], HTTP: addresses[3*i+2]}
+			Raft: o.at(i, addresses[3*i]), API: o.at(i, addresses[3*i+1]), HTTP: o.at(i, addresses[3*i+2])}
 		_, _ = rand.Read(n.ID[:])
 		n.Dir = filepath.Join(p.Dir, "nodes", n.Name)
 		n.Config = filepath.Join(n.Dir, "node.yaml")
 		p.Nodes = append(p.Nodes, n)
 	}
 	return nil
+}
+
+// at moves an address to the host of the i-th node.
+func (o *Options) at(i int, address string) string {
+	if i >= len(o.Hosts) {
+		return address
+	}
+	_, port, _ := net.SplitHostPort(address)
+	return net.JoinHostPort(o.Hosts[i], port)
 }
 
 // institutionOf says who runs the i-th node: the hub the first, each member one.
@@ -145,28 +160,32 @@ const (
 
 // Ports are taken from below those that the kernel gives to outgoing
 // connections (32768 and up on Linux), so that no connection of a neighbour sits
-// on one between the plan and the start.
+// on one between the plan and the start. Each process plans in a window of its
+// own, so that it does not take the port of a neighbour's node that is down for
+// a moment.
 const (
-	firstPort = 15_000
-	lastPort  = 32_000
+	firstPort  = 15_000
+	lastPort   = 32_000
+	portWindow = 500
 )
 
 // freeAddresses finds ports that nobody listens on. All are held until the last
 // is known, so that none is given twice.
 func freeAddresses(n int) ([]string, error) {
 	var addresses []string
+	window := firstPort + os.Getpid()%((lastPort-firstPort)/portWindow)*portWindow
 	for range 100 * n {
 		if len(addresses) == n {
 			return addresses, nil
 		}
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstPort+mathrand.IntN(lastPort-firstPort)))
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", window+mathrand.IntN(portWindow)))
 		if err != nil {
 			continue // somebody has it
 		}
 		defer l.Close()
 		addresses = append(addresses, l.Addr().String())
 	}
-	return nil, fmt.Errorf("find %d free ports from %d to %d on 127.0.0.1: too many are taken; end what holds them", n, firstPort, lastPort)
+	return nil, fmt.Errorf("find %d free ports from %d to %d on 127.0.0.1: too many are taken; end what holds them", n, window, window+portWindow)
 }
 
 // party is an institution of the plan and its secrets.

@@ -25,6 +25,9 @@ type Processes struct {
 	Network  string            `json:"network"`
 	Nodes    []ProcessNode     `json:"nodes"`
 	Profiles map[string]string `json:"profiles"`
+
+	// Prepare, if set, may change the command that starts a node.
+	Prepare func(node string, cmd *exec.Cmd) `json:"-"`
 }
 
 // ProcessNode is one node process.
@@ -49,7 +52,7 @@ func Up(ctx context.Context, o Options) (*Processes, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Processes{Dir: plan.Dir, Network: plan.Network, Profiles: plan.Profiles}
+	p := &Processes{Dir: plan.Dir, Network: plan.Network, Profiles: plan.Profiles, Prepare: o.Prepare}
 	for _, n := range plan.Nodes {
 		p.Nodes = append(p.Nodes, ProcessNode{Name: n.Name, Institution: n.Institution, API: n.API,
 			HTTP: n.HTTP, Data: filepath.Join(n.Dir, "data"), Config: n.Config})
@@ -139,6 +142,9 @@ func (p *Processes) start(n *ProcessNode) error {
 	cmd := exec.Command(program, "node", "run", "--config", n.Config)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if p.Prepare != nil {
+		p.Prepare(n.Name, cmd)
+	}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", n.Name, err)
 	}
@@ -276,6 +282,33 @@ func (p *Processes) signal(name string, s syscall.Signal) (*ProcessNode, error) 
 	return n, syscall.Kill(n.PID, s)
 }
 
+// Start starts a node that does not run, and does not wait for it.
+func (p *Processes) Start(name string) error {
+	n, err := p.Node(name)
+	if err != nil {
+		return err
+	}
+	if n.ours() {
+		return fmt.Errorf("%s runs already, as process %d", name, n.PID)
+	}
+	return p.start(n)
+}
+
+// Stop ends a node cleanly.
+func (p *Processes) Stop(name string) error {
+	n, err := p.Node(name)
+	if err != nil {
+		return err
+	}
+	return p.end(n, 15*time.Second)
+}
+
+// Runs reports whether a node's process exists.
+func (p *Processes) Runs(name string) bool {
+	n, err := p.Node(name)
+	return err == nil && n.ours()
+}
+
 func (p *Processes) notRunning(name string) error {
 	return fmt.Errorf("%s is not running; start it with `risknet testnet restart --dir %s --node %s`", name, p.Dir, name)
 }
@@ -309,6 +342,12 @@ func (p *Processes) Cut(name string) error { return p.fault(name, "cut") }
 
 // Heal brings a cut node back.
 func (p *Processes) Heal(name string) error { return p.fault(name, "heal") }
+
+// CrashAt has a node of a test build end itself at the n-th passing of a crash
+// point from now on.
+func (p *Processes) CrashAt(name, point string, n int) error {
+	return p.fault(name, fmt.Sprintf("crash %s %d", point, n))
+}
 
 // fault sends a word to the node's fault control socket and expects "ok".
 func (p *Processes) fault(name, word string) error {

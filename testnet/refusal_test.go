@@ -351,7 +351,7 @@ func TestADirectoryOfAnotherNetworkIsRefused(t *testing.T) {
 	if err := os.WriteFile(planned.Config, []byte(other), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Start("n1"); err == nil || !strings.Contains(err.Error(), "holds the state of network "+n.Plan.ID.String()) {
+	if err := n.Start("n1"); err == nil || !strings.Contains(err.Error(), "is a directory of network "+n.Plan.ID.String()) {
 		t.Errorf("started: %v", err)
 	}
 	if err := os.WriteFile(planned.Config, text, 0o600); err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -133,7 +134,11 @@ func (w *writer) profile(p *party) error {
 
 func (w *writer) nodeFiles(n *PlannedNode) error {
 	id := node.Identity{Network: w.plan.Network, Institution: n.Institution, Role: node.RoleNode, Name: n.Name}
-	cert, key, err := w.ca.Issue(id, []string{"127.0.0.1", "::1", "localhost", n.Name}, w.now)
+	host, _, err := net.SplitHostPort(n.API)
+	if err != nil {
+		return err
+	}
+	cert, key, err := w.ca.Issue(id, []string{host, "127.0.0.1", "::1", "localhost", n.Name}, w.now)
 	if err != nil {
 		return err
 	}
@@ -159,6 +164,7 @@ func (w *writer) nodeConfig(i int, tune func(*node.Config)) error {
 	cfg.Name, cfg.ID, cfg.Network = n.Name, n.ID.String(), w.plan.ID.String()
 	cfg.Data, cfg.TokenKeys, cfg.LogKey = "data", "token.keys", "log.key"
 	cfg.FaultControl = "fault.sock"
+	cfg.Disk.Reserve = 256 << 20 // several nodes share one disk, and keep little
 	cfg.Listen = node.ListenConfig{Raft: n.Raft, API: n.API, HTTP: n.HTTP}
 	cfg.TLS = node.TLSConfig{CA: "../../ca.pem", Certificate: "tls.pem", Key: "tls.key"}
 	for _, name := range w.order {

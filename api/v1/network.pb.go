@@ -1477,12 +1477,15 @@ func (x *InstitutionsResponse) GetInstitutions() []*Institution {
 }
 
 type Institution struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Reporter      string                 `protobuf:"bytes,1,opt,name=reporter,proto3" json:"reporter,omitempty"`
-	Role          string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
-	Commitment    []byte                 `protobuf:"bytes,3,opt,name=commitment,proto3" json:"commitment,omitempty"`
-	Keys          uint32                 `protobuf:"varint,4,opt,name=keys,proto3" json:"keys,omitempty"`
-	AdmittedAtMs  int64                  `protobuf:"varint,5,opt,name=admitted_at_ms,json=admittedAtMs,proto3" json:"admitted_at_ms,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Reporter   string                 `protobuf:"bytes,1,opt,name=reporter,proto3" json:"reporter,omitempty"`
+	Role       string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	Commitment []byte                 `protobuf:"bytes,3,opt,name=commitment,proto3" json:"commitment,omitempty"`
+	// How many keys are not retired.
+	Keys         uint32 `protobuf:"varint,4,opt,name=keys,proto3" json:"keys,omitempty"`
+	AdmittedAtMs int64  `protobuf:"varint,5,opt,name=admitted_at_ms,json=admittedAtMs,proto3" json:"admitted_at_ms,omitempty"`
+	// Every key that signs or signed for it.
+	AuthorKeys    []*AuthorKey `protobuf:"bytes,6,rep,name=author_keys,json=authorKeys,proto3" json:"author_keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1552,6 +1555,83 @@ func (x *Institution) GetAdmittedAtMs() int64 {
 	return 0
 }
 
+func (x *Institution) GetAuthorKeys() []*AuthorKey {
+	if x != nil {
+		return x.AuthorKeys
+	}
+	return nil
+}
+
+type AuthorKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Ed25519.
+	Public []byte `protobuf:"bytes,2,opt,name=public,proto3" json:"public,omitempty"`
+	FromMs int64  `protobuf:"varint,3,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
+	// Zero while it is in use; may lie ahead.
+	RetiredAtMs   int64 `protobuf:"varint,4,opt,name=retired_at_ms,json=retiredAtMs,proto3" json:"retired_at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthorKey) Reset() {
+	*x = AuthorKey{}
+	mi := &file_v1_network_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthorKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthorKey) ProtoMessage() {}
+
+func (x *AuthorKey) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthorKey.ProtoReflect.Descriptor instead.
+func (*AuthorKey) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *AuthorKey) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AuthorKey) GetPublic() []byte {
+	if x != nil {
+		return x.Public
+	}
+	return nil
+}
+
+func (x *AuthorKey) GetFromMs() int64 {
+	if x != nil {
+		return x.FromMs
+	}
+	return 0
+}
+
+func (x *AuthorKey) GetRetiredAtMs() int64 {
+	if x != nil {
+		return x.RetiredAtMs
+	}
+	return 0
+}
+
 type KeyringRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1560,7 +1640,7 @@ type KeyringRequest struct {
 
 func (x *KeyringRequest) Reset() {
 	*x = KeyringRequest{}
-	mi := &file_v1_network_proto_msgTypes[20]
+	mi := &file_v1_network_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1572,7 +1652,7 @@ func (x *KeyringRequest) String() string {
 func (*KeyringRequest) ProtoMessage() {}
 
 func (x *KeyringRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[20]
+	mi := &file_v1_network_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1585,7 +1665,7 @@ func (x *KeyringRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringRequest.ProtoReflect.Descriptor instead.
 func (*KeyringRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{20}
+	return file_v1_network_proto_rawDescGZIP(), []int{21}
 }
 
 type KeyringResponse struct {
@@ -1600,7 +1680,7 @@ type KeyringResponse struct {
 
 func (x *KeyringResponse) Reset() {
 	*x = KeyringResponse{}
-	mi := &file_v1_network_proto_msgTypes[21]
+	mi := &file_v1_network_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1612,7 +1692,7 @@ func (x *KeyringResponse) String() string {
 func (*KeyringResponse) ProtoMessage() {}
 
 func (x *KeyringResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[21]
+	mi := &file_v1_network_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1625,7 +1705,7 @@ func (x *KeyringResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringResponse.ProtoReflect.Descriptor instead.
 func (*KeyringResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{21}
+	return file_v1_network_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *KeyringResponse) GetKeys() []*TokenKey {
@@ -1659,7 +1739,7 @@ type TokenKey struct {
 
 func (x *TokenKey) Reset() {
 	*x = TokenKey{}
-	mi := &file_v1_network_proto_msgTypes[22]
+	mi := &file_v1_network_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1671,7 +1751,7 @@ func (x *TokenKey) String() string {
 func (*TokenKey) ProtoMessage() {}
 
 func (x *TokenKey) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[22]
+	mi := &file_v1_network_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +1764,7 @@ func (x *TokenKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenKey.ProtoReflect.Descriptor instead.
 func (*TokenKey) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{22}
+	return file_v1_network_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *TokenKey) GetEpoch() uint32 {
@@ -1715,7 +1795,7 @@ type Override struct {
 
 func (x *Override) Reset() {
 	*x = Override{}
-	mi := &file_v1_network_proto_msgTypes[23]
+	mi := &file_v1_network_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1727,7 +1807,7 @@ func (x *Override) String() string {
 func (*Override) ProtoMessage() {}
 
 func (x *Override) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[23]
+	mi := &file_v1_network_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1740,7 +1820,7 @@ func (x *Override) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Override.ProtoReflect.Descriptor instead.
 func (*Override) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{23}
+	return file_v1_network_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Override) GetKind() string {
@@ -1786,7 +1866,7 @@ type OverridesRequest struct {
 
 func (x *OverridesRequest) Reset() {
 	*x = OverridesRequest{}
-	mi := &file_v1_network_proto_msgTypes[24]
+	mi := &file_v1_network_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1798,7 +1878,7 @@ func (x *OverridesRequest) String() string {
 func (*OverridesRequest) ProtoMessage() {}
 
 func (x *OverridesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[24]
+	mi := &file_v1_network_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1811,7 +1891,7 @@ func (x *OverridesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverridesRequest.ProtoReflect.Descriptor instead.
 func (*OverridesRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{24}
+	return file_v1_network_proto_rawDescGZIP(), []int{25}
 }
 
 type OverridesResponse struct {
@@ -1823,7 +1903,7 @@ type OverridesResponse struct {
 
 func (x *OverridesResponse) Reset() {
 	*x = OverridesResponse{}
-	mi := &file_v1_network_proto_msgTypes[25]
+	mi := &file_v1_network_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1835,7 +1915,7 @@ func (x *OverridesResponse) String() string {
 func (*OverridesResponse) ProtoMessage() {}
 
 func (x *OverridesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[25]
+	mi := &file_v1_network_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1848,7 +1928,7 @@ func (x *OverridesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverridesResponse.ProtoReflect.Descriptor instead.
 func (*OverridesResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{25}
+	return file_v1_network_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *OverridesResponse) GetOverrides() []*Override {
@@ -1866,7 +1946,7 @@ type NodeStatusRequest struct {
 
 func (x *NodeStatusRequest) Reset() {
 	*x = NodeStatusRequest{}
-	mi := &file_v1_network_proto_msgTypes[26]
+	mi := &file_v1_network_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1878,7 +1958,7 @@ func (x *NodeStatusRequest) String() string {
 func (*NodeStatusRequest) ProtoMessage() {}
 
 func (x *NodeStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[26]
+	mi := &file_v1_network_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1891,7 +1971,7 @@ func (x *NodeStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatusRequest.ProtoReflect.Descriptor instead.
 func (*NodeStatusRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{26}
+	return file_v1_network_proto_rawDescGZIP(), []int{27}
 }
 
 type NodeStatusResponse struct {
@@ -1902,21 +1982,26 @@ type NodeStatusResponse struct {
 	Size  uint64                 `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
 	Root  []byte                 `protobuf:"bytes,5,opt,name=root,proto3" json:"root,omitempty"`
 	// Bytes of the state digest.
-	Digest        []byte `protobuf:"bytes,6,opt,name=digest,proto3" json:"digest,omitempty"`
-	Applied       uint64 `protobuf:"varint,7,opt,name=applied,proto3" json:"applied,omitempty"`
-	Committed     uint64 `protobuf:"varint,8,opt,name=committed,proto3" json:"committed,omitempty"`
-	AgeMs         int64  `protobuf:"varint,9,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`
-	Listings      uint64 `protobuf:"varint,10,opt,name=listings,proto3" json:"listings,omitempty"`
-	RulesVersion  uint32 `protobuf:"varint,11,opt,name=rules_version,json=rulesVersion,proto3" json:"rules_version,omitempty"`
-	Leader        string `protobuf:"bytes,12,opt,name=leader,proto3" json:"leader,omitempty"`
-	Ready         bool   `protobuf:"varint,13,opt,name=ready,proto3" json:"ready,omitempty"`
+	Digest       []byte `protobuf:"bytes,6,opt,name=digest,proto3" json:"digest,omitempty"`
+	Applied      uint64 `protobuf:"varint,7,opt,name=applied,proto3" json:"applied,omitempty"`
+	Committed    uint64 `protobuf:"varint,8,opt,name=committed,proto3" json:"committed,omitempty"`
+	AgeMs        int64  `protobuf:"varint,9,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`
+	Listings     uint64 `protobuf:"varint,10,opt,name=listings,proto3" json:"listings,omitempty"`
+	RulesVersion uint32 `protobuf:"varint,11,opt,name=rules_version,json=rulesVersion,proto3" json:"rules_version,omitempty"`
+	Leader       string `protobuf:"bytes,12,opt,name=leader,proto3" json:"leader,omitempty"`
+	Ready        bool   `protobuf:"varint,13,opt,name=ready,proto3" json:"ready,omitempty"`
+	// The id under which this node takes part in raft: its own, and from the
+	// second incarnation on that id, "+" and the number.
+	Server string `protobuf:"bytes,14,opt,name=server,proto3" json:"server,omitempty"`
+	// The first leaf that this node holds itself.
+	LedgerFrom    uint64 `protobuf:"varint,15,opt,name=ledger_from,json=ledgerFrom,proto3" json:"ledger_from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeStatusResponse) Reset() {
 	*x = NodeStatusResponse{}
-	mi := &file_v1_network_proto_msgTypes[27]
+	mi := &file_v1_network_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1928,7 +2013,7 @@ func (x *NodeStatusResponse) String() string {
 func (*NodeStatusResponse) ProtoMessage() {}
 
 func (x *NodeStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[27]
+	mi := &file_v1_network_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1941,7 +2026,7 @@ func (x *NodeStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatusResponse.ProtoReflect.Descriptor instead.
 func (*NodeStatusResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{27}
+	return file_v1_network_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *NodeStatusResponse) GetName() string {
@@ -2035,6 +2120,20 @@ func (x *NodeStatusResponse) GetReady() bool {
 	return false
 }
 
+func (x *NodeStatusResponse) GetServer() string {
+	if x != nil {
+		return x.Server
+	}
+	return ""
+}
+
+func (x *NodeStatusResponse) GetLedgerFrom() uint64 {
+	if x != nil {
+		return x.LedgerFrom
+	}
+	return 0
+}
+
 type StatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2043,7 +2142,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_v1_network_proto_msgTypes[28]
+	mi := &file_v1_network_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2055,7 +2154,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[28]
+	mi := &file_v1_network_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2068,7 +2167,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{28}
+	return file_v1_network_proto_rawDescGZIP(), []int{29}
 }
 
 type StatusResponse struct {
@@ -2080,7 +2179,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_v1_network_proto_msgTypes[29]
+	mi := &file_v1_network_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2092,7 +2191,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[29]
+	mi := &file_v1_network_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2105,7 +2204,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{29}
+	return file_v1_network_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *StatusResponse) GetRows() []*StatusRow {
@@ -2123,19 +2222,21 @@ type StatusRow struct {
 	Size uint64 `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
 	Root []byte `protobuf:"bytes,4,opt,name=root,proto3" json:"root,omitempty"`
 	// Leaves behind the longest.
-	Lag           uint64 `protobuf:"varint,5,opt,name=lag,proto3" json:"lag,omitempty"`
-	AgeMs         int64  `protobuf:"varint,6,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`
-	Listings      uint64 `protobuf:"varint,7,opt,name=listings,proto3" json:"listings,omitempty"`
-	RulesVersion  uint32 `protobuf:"varint,8,opt,name=rules_version,json=rulesVersion,proto3" json:"rules_version,omitempty"`
-	Institution   string `protobuf:"bytes,9,opt,name=institution,proto3" json:"institution,omitempty"`
-	Digest        []byte `protobuf:"bytes,10,opt,name=digest,proto3" json:"digest,omitempty"`
+	Lag          uint64 `protobuf:"varint,5,opt,name=lag,proto3" json:"lag,omitempty"`
+	AgeMs        int64  `protobuf:"varint,6,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`
+	Listings     uint64 `protobuf:"varint,7,opt,name=listings,proto3" json:"listings,omitempty"`
+	RulesVersion uint32 `protobuf:"varint,8,opt,name=rules_version,json=rulesVersion,proto3" json:"rules_version,omitempty"`
+	Institution  string `protobuf:"bytes,9,opt,name=institution,proto3" json:"institution,omitempty"`
+	Digest       []byte `protobuf:"bytes,10,opt,name=digest,proto3" json:"digest,omitempty"`
+	// The first leaf that the node holds itself.
+	LedgerFrom    uint64 `protobuf:"varint,11,opt,name=ledger_from,json=ledgerFrom,proto3" json:"ledger_from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StatusRow) Reset() {
 	*x = StatusRow{}
-	mi := &file_v1_network_proto_msgTypes[30]
+	mi := &file_v1_network_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2147,7 +2248,7 @@ func (x *StatusRow) String() string {
 func (*StatusRow) ProtoMessage() {}
 
 func (x *StatusRow) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[30]
+	mi := &file_v1_network_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2160,7 +2261,7 @@ func (x *StatusRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRow.ProtoReflect.Descriptor instead.
 func (*StatusRow) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{30}
+	return file_v1_network_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *StatusRow) GetName() string {
@@ -2233,6 +2334,13 @@ func (x *StatusRow) GetDigest() []byte {
 	return nil
 }
 
+func (x *StatusRow) GetLedgerFrom() uint64 {
+	if x != nil {
+		return x.LedgerFrom
+	}
+	return 0
+}
+
 type ReadIndexRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2241,7 +2349,7 @@ type ReadIndexRequest struct {
 
 func (x *ReadIndexRequest) Reset() {
 	*x = ReadIndexRequest{}
-	mi := &file_v1_network_proto_msgTypes[31]
+	mi := &file_v1_network_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2253,7 +2361,7 @@ func (x *ReadIndexRequest) String() string {
 func (*ReadIndexRequest) ProtoMessage() {}
 
 func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[31]
+	mi := &file_v1_network_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2266,7 +2374,7 @@ func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexRequest.ProtoReflect.Descriptor instead.
 func (*ReadIndexRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{31}
+	return file_v1_network_proto_rawDescGZIP(), []int{32}
 }
 
 type ReadIndexResponse struct {
@@ -2278,7 +2386,7 @@ type ReadIndexResponse struct {
 
 func (x *ReadIndexResponse) Reset() {
 	*x = ReadIndexResponse{}
-	mi := &file_v1_network_proto_msgTypes[32]
+	mi := &file_v1_network_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2290,7 +2398,7 @@ func (x *ReadIndexResponse) String() string {
 func (*ReadIndexResponse) ProtoMessage() {}
 
 func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[32]
+	mi := &file_v1_network_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2303,7 +2411,7 @@ func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexResponse.ProtoReflect.Descriptor instead.
 func (*ReadIndexResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{32}
+	return file_v1_network_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ReadIndexResponse) GetIndex() uint64 {
@@ -2311,6 +2419,328 @@ func (x *ReadIndexResponse) GetIndex() uint64 {
 		return x.Index
 	}
 	return 0
+}
+
+type BackupRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupRequest) Reset() {
+	*x = BackupRequest{}
+	mi := &file_v1_network_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupRequest) ProtoMessage() {}
+
+func (x *BackupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
+func (*BackupRequest) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{34}
+}
+
+type BackupPart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupPart) Reset() {
+	*x = BackupPart{}
+	mi := &file_v1_network_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupPart) ProtoMessage() {}
+
+func (x *BackupPart) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupPart.ProtoReflect.Descriptor instead.
+func (*BackupPart) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *BackupPart) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type WitnessRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the node that asks.
+	Node          string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WitnessRequest) Reset() {
+	*x = WitnessRequest{}
+	mi := &file_v1_network_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WitnessRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WitnessRequest) ProtoMessage() {}
+
+func (x *WitnessRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WitnessRequest.ProtoReflect.Descriptor instead.
+func (*WitnessRequest) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *WitnessRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+type WitnessResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The server under which that node stands in the configuration; empty if none.
+	Server string `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`
+	// How far the log of that server was when the answering node, as leader, last
+	// heard of it; zero if never.
+	Term  uint64 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
+	Index uint64 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
+	// The leader that the answering node knows, and its own size: what a node
+	// whose data is in doubt could be rebuilt from.
+	Leader string `protobuf:"bytes,4,opt,name=leader,proto3" json:"leader,omitempty"`
+	Size   uint64 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
+	Root   []byte `protobuf:"bytes,6,opt,name=root,proto3" json:"root,omitempty"`
+	// Whether the answering node's view is complete and fresh.
+	Ready bool `protobuf:"varint,7,opt,name=ready,proto3" json:"ready,omitempty"`
+	// Its own log's term.
+	CurrentTerm   uint64 `protobuf:"varint,8,opt,name=current_term,json=currentTerm,proto3" json:"current_term,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WitnessResponse) Reset() {
+	*x = WitnessResponse{}
+	mi := &file_v1_network_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WitnessResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WitnessResponse) ProtoMessage() {}
+
+func (x *WitnessResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WitnessResponse.ProtoReflect.Descriptor instead.
+func (*WitnessResponse) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *WitnessResponse) GetServer() string {
+	if x != nil {
+		return x.Server
+	}
+	return ""
+}
+
+func (x *WitnessResponse) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *WitnessResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *WitnessResponse) GetLeader() string {
+	if x != nil {
+		return x.Leader
+	}
+	return ""
+}
+
+func (x *WitnessResponse) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *WitnessResponse) GetRoot() []byte {
+	if x != nil {
+		return x.Root
+	}
+	return nil
+}
+
+func (x *WitnessResponse) GetReady() bool {
+	if x != nil {
+		return x.Ready
+	}
+	return false
+}
+
+func (x *WitnessResponse) GetCurrentTerm() uint64 {
+	if x != nil {
+		return x.CurrentTerm
+	}
+	return 0
+}
+
+type ChunkRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The chunk covers leaves up to this one, exclusive.
+	Before        uint64 `protobuf:"varint,1,opt,name=before,proto3" json:"before,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChunkRequest) Reset() {
+	*x = ChunkRequest{}
+	mi := &file_v1_network_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChunkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChunkRequest) ProtoMessage() {}
+
+func (x *ChunkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChunkRequest.ProtoReflect.Descriptor instead.
+func (*ChunkRequest) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ChunkRequest) GetBefore() uint64 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
+}
+
+type ChunkResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the encoding of package store.
+	Chunk         []byte `protobuf:"bytes,1,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChunkResponse) Reset() {
+	*x = ChunkResponse{}
+	mi := &file_v1_network_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChunkResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChunkResponse) ProtoMessage() {}
+
+func (x *ChunkResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChunkResponse.ProtoReflect.Descriptor instead.
+func (*ChunkResponse) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ChunkResponse) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
 }
 
 var File_v1_network_proto protoreflect.FileDescriptor
@@ -2438,7 +2868,7 @@ const file_v1_network_proto_rawDesc = "" +
 	"\brule_set\x18\x02 \x01(\v2\x13.risknet.v1.RuleSetR\aruleSet\"\x15\n" +
 	"\x13InstitutionsRequest\"S\n" +
 	"\x14InstitutionsResponse\x12;\n" +
-	"\finstitutions\x18\x01 \x03(\v2\x17.risknet.v1.InstitutionR\finstitutions\"\x97\x01\n" +
+	"\finstitutions\x18\x01 \x03(\v2\x17.risknet.v1.InstitutionR\finstitutions\"\xcf\x01\n" +
 	"\vInstitution\x12\x1a\n" +
 	"\breporter\x18\x01 \x01(\tR\breporter\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x1e\n" +
@@ -2446,7 +2876,14 @@ const file_v1_network_proto_rawDesc = "" +
 	"commitment\x18\x03 \x01(\fR\n" +
 	"commitment\x12\x12\n" +
 	"\x04keys\x18\x04 \x01(\rR\x04keys\x12$\n" +
-	"\x0eadmitted_at_ms\x18\x05 \x01(\x03R\fadmittedAtMs\"\x10\n" +
+	"\x0eadmitted_at_ms\x18\x05 \x01(\x03R\fadmittedAtMs\x126\n" +
+	"\vauthor_keys\x18\x06 \x03(\v2\x15.risknet.v1.AuthorKeyR\n" +
+	"authorKeys\"p\n" +
+	"\tAuthorKey\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06public\x18\x02 \x01(\fR\x06public\x12\x17\n" +
+	"\afrom_ms\x18\x03 \x01(\x03R\x06fromMs\x12\"\n" +
+	"\rretired_at_ms\x18\x04 \x01(\x03R\vretiredAtMs\"\x10\n" +
 	"\x0eKeyringRequest\"\x8d\x01\n" +
 	"\x0fKeyringResponse\x12(\n" +
 	"\x04keys\x18\x01 \x03(\v2\x14.risknet.v1.TokenKeyR\x04keys\x12)\n" +
@@ -2464,7 +2901,7 @@ const file_v1_network_proto_rawDesc = "" +
 	"\x10OverridesRequest\"G\n" +
 	"\x11OverridesResponse\x122\n" +
 	"\toverrides\x18\x01 \x03(\v2\x14.risknet.v1.OverrideR\toverrides\"\x13\n" +
-	"\x11NodeStatusRequest\"\xca\x02\n" +
+	"\x11NodeStatusRequest\"\x83\x03\n" +
 	"\x12NodeStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
@@ -2479,10 +2916,13 @@ const file_v1_network_proto_rawDesc = "" +
 	" \x01(\x04R\blistings\x12#\n" +
 	"\rrules_version\x18\v \x01(\rR\frulesVersion\x12\x16\n" +
 	"\x06leader\x18\f \x01(\tR\x06leader\x12\x14\n" +
-	"\x05ready\x18\r \x01(\bR\x05ready\"\x0f\n" +
+	"\x05ready\x18\r \x01(\bR\x05ready\x12\x16\n" +
+	"\x06server\x18\x0e \x01(\tR\x06server\x12\x1f\n" +
+	"\vledger_from\x18\x0f \x01(\x04R\n" +
+	"ledgerFrom\"\x0f\n" +
 	"\rStatusRequest\";\n" +
 	"\x0eStatusResponse\x12)\n" +
-	"\x04rows\x18\x01 \x03(\v2\x15.risknet.v1.StatusRowR\x04rows\"\xff\x01\n" +
+	"\x04rows\x18\x01 \x03(\v2\x15.risknet.v1.StatusRowR\x04rows\"\xa0\x02\n" +
 	"\tStatusRow\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
@@ -2494,10 +2934,31 @@ const file_v1_network_proto_rawDesc = "" +
 	"\rrules_version\x18\b \x01(\rR\frulesVersion\x12 \n" +
 	"\vinstitution\x18\t \x01(\tR\vinstitution\x12\x16\n" +
 	"\x06digest\x18\n" +
-	" \x01(\fR\x06digest\"\x12\n" +
+	" \x01(\fR\x06digest\x12\x1f\n" +
+	"\vledger_from\x18\v \x01(\x04R\n" +
+	"ledgerFrom\"\x12\n" +
 	"\x10ReadIndexRequest\")\n" +
 	"\x11ReadIndexResponse\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x04R\x05index2D\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"\x0f\n" +
+	"\rBackupRequest\" \n" +
+	"\n" +
+	"BackupPart\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"$\n" +
+	"\x0eWitnessRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\"\xcc\x01\n" +
+	"\x0fWitnessResponse\x12\x16\n" +
+	"\x06server\x18\x01 \x01(\tR\x06server\x12\x12\n" +
+	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x14\n" +
+	"\x05index\x18\x03 \x01(\x04R\x05index\x12\x16\n" +
+	"\x06leader\x18\x04 \x01(\tR\x06leader\x12\x12\n" +
+	"\x04size\x18\x05 \x01(\x04R\x04size\x12\x12\n" +
+	"\x04root\x18\x06 \x01(\fR\x04root\x12\x14\n" +
+	"\x05ready\x18\a \x01(\bR\x05ready\x12!\n" +
+	"\fcurrent_term\x18\b \x01(\x04R\vcurrentTerm\"&\n" +
+	"\fChunkRequest\x12\x16\n" +
+	"\x06before\x18\x01 \x01(\x04R\x06before\"%\n" +
+	"\rChunkResponse\x12\x14\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk2D\n" +
 	"\bCommands\x128\n" +
 	"\x06Submit\x12\x19.risknet.v1.SubmitRequest\x1a\x13.risknet.v1.Receipt2\xc8\x03\n" +
 	"\bRegistry\x12B\n" +
@@ -2513,14 +2974,17 @@ const file_v1_network_proto_rawDesc = "" +
 	"\tOverrides\x12B\n" +
 	"\vPutOverride\x12\x14.risknet.v1.Override\x1a\x1d.risknet.v1.OverridesResponse\x12E\n" +
 	"\x0eRemoveOverride\x12\x14.risknet.v1.Override\x1a\x1d.risknet.v1.OverridesResponse\x12L\n" +
-	"\rListOverrides\x12\x1c.risknet.v1.OverridesRequest\x1a\x1d.risknet.v1.OverridesResponse2\x97\x01\n" +
+	"\rListOverrides\x12\x1c.risknet.v1.OverridesRequest\x1a\x1d.risknet.v1.OverridesResponse2\xd6\x01\n" +
 	"\aCluster\x12K\n" +
 	"\n" +
 	"NodeStatus\x12\x1d.risknet.v1.NodeStatusRequest\x1a\x1e.risknet.v1.NodeStatusResponse\x12?\n" +
-	"\x06Status\x12\x19.risknet.v1.StatusRequest\x1a\x1a.risknet.v1.StatusResponse2\x8c\x01\n" +
+	"\x06Status\x12\x19.risknet.v1.StatusRequest\x1a\x1a.risknet.v1.StatusResponse\x12=\n" +
+	"\x06Backup\x12\x19.risknet.v1.BackupRequest\x1a\x16.risknet.v1.BackupPart0\x012\x8e\x02\n" +
 	"\x05Peers\x129\n" +
 	"\aForward\x12\x19.risknet.v1.SubmitRequest\x1a\x13.risknet.v1.Receipt\x12H\n" +
-	"\tReadIndex\x12\x1c.risknet.v1.ReadIndexRequest\x1a\x1d.risknet.v1.ReadIndexResponseB)Z'github.com/risknet/risknet/api/v1;apiv1b\x06proto3"
+	"\tReadIndex\x12\x1c.risknet.v1.ReadIndexRequest\x1a\x1d.risknet.v1.ReadIndexResponse\x12B\n" +
+	"\aWitness\x12\x1a.risknet.v1.WitnessRequest\x1a\x1b.risknet.v1.WitnessResponse\x12<\n" +
+	"\x05Chunk\x12\x18.risknet.v1.ChunkRequest\x1a\x19.risknet.v1.ChunkResponseB)Z'github.com/risknet/risknet/api/v1;apiv1b\x06proto3"
 
 var (
 	file_v1_network_proto_rawDescOnce sync.Once
@@ -2534,7 +2998,7 @@ func file_v1_network_proto_rawDescGZIP() []byte {
 	return file_v1_network_proto_rawDescData
 }
 
-var file_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_v1_network_proto_goTypes = []any{
 	(*SubmitRequest)(nil),         // 0: risknet.v1.SubmitRequest
 	(*Receipt)(nil),               // 1: risknet.v1.Receipt
@@ -2556,77 +3020,91 @@ var file_v1_network_proto_goTypes = []any{
 	(*InstitutionsRequest)(nil),   // 17: risknet.v1.InstitutionsRequest
 	(*InstitutionsResponse)(nil),  // 18: risknet.v1.InstitutionsResponse
 	(*Institution)(nil),           // 19: risknet.v1.Institution
-	(*KeyringRequest)(nil),        // 20: risknet.v1.KeyringRequest
-	(*KeyringResponse)(nil),       // 21: risknet.v1.KeyringResponse
-	(*TokenKey)(nil),              // 22: risknet.v1.TokenKey
-	(*Override)(nil),              // 23: risknet.v1.Override
-	(*OverridesRequest)(nil),      // 24: risknet.v1.OverridesRequest
-	(*OverridesResponse)(nil),     // 25: risknet.v1.OverridesResponse
-	(*NodeStatusRequest)(nil),     // 26: risknet.v1.NodeStatusRequest
-	(*NodeStatusResponse)(nil),    // 27: risknet.v1.NodeStatusResponse
-	(*StatusRequest)(nil),         // 28: risknet.v1.StatusRequest
-	(*StatusResponse)(nil),        // 29: risknet.v1.StatusResponse
-	(*StatusRow)(nil),             // 30: risknet.v1.StatusRow
-	(*ReadIndexRequest)(nil),      // 31: risknet.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil),     // 32: risknet.v1.ReadIndexResponse
-	(*Head)(nil),                  // 33: risknet.v1.Head
-	(*Scope)(nil),                 // 34: risknet.v1.Scope
-	(*Exit)(nil),                  // 35: risknet.v1.Exit
+	(*AuthorKey)(nil),             // 20: risknet.v1.AuthorKey
+	(*KeyringRequest)(nil),        // 21: risknet.v1.KeyringRequest
+	(*KeyringResponse)(nil),       // 22: risknet.v1.KeyringResponse
+	(*TokenKey)(nil),              // 23: risknet.v1.TokenKey
+	(*Override)(nil),              // 24: risknet.v1.Override
+	(*OverridesRequest)(nil),      // 25: risknet.v1.OverridesRequest
+	(*OverridesResponse)(nil),     // 26: risknet.v1.OverridesResponse
+	(*NodeStatusRequest)(nil),     // 27: risknet.v1.NodeStatusRequest
+	(*NodeStatusResponse)(nil),    // 28: risknet.v1.NodeStatusResponse
+	(*StatusRequest)(nil),         // 29: risknet.v1.StatusRequest
+	(*StatusResponse)(nil),        // 30: risknet.v1.StatusResponse
+	(*StatusRow)(nil),             // 31: risknet.v1.StatusRow
+	(*ReadIndexRequest)(nil),      // 32: risknet.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),     // 33: risknet.v1.ReadIndexResponse
+	(*BackupRequest)(nil),         // 34: risknet.v1.BackupRequest
+	(*BackupPart)(nil),            // 35: risknet.v1.BackupPart
+	(*WitnessRequest)(nil),        // 36: risknet.v1.WitnessRequest
+	(*WitnessResponse)(nil),       // 37: risknet.v1.WitnessResponse
+	(*ChunkRequest)(nil),          // 38: risknet.v1.ChunkRequest
+	(*ChunkResponse)(nil),         // 39: risknet.v1.ChunkResponse
+	(*Head)(nil),                  // 40: risknet.v1.Head
+	(*Scope)(nil),                 // 41: risknet.v1.Scope
+	(*Exit)(nil),                  // 42: risknet.v1.Exit
 }
 var file_v1_network_proto_depIdxs = []int32{
 	2,  // 0: risknet.v1.Receipt.outcomes:type_name -> risknet.v1.Outcome
-	33, // 1: risknet.v1.Receipt.head:type_name -> risknet.v1.Head
+	40, // 1: risknet.v1.Receipt.head:type_name -> risknet.v1.Head
 	5,  // 2: risknet.v1.NetworkResponse.nodes:type_name -> risknet.v1.Node
-	33, // 3: risknet.v1.NetworkResponse.head:type_name -> risknet.v1.Head
+	40, // 3: risknet.v1.NetworkResponse.head:type_name -> risknet.v1.Head
 	7,  // 4: risknet.v1.ListingsRequest.tokens:type_name -> risknet.v1.AskedListing
 	9,  // 5: risknet.v1.ListingsResponse.listings:type_name -> risknet.v1.Listing
-	33, // 6: risknet.v1.ListingsResponse.head:type_name -> risknet.v1.Head
-	34, // 7: risknet.v1.Listing.scope:type_name -> risknet.v1.Scope
+	40, // 6: risknet.v1.ListingsResponse.head:type_name -> risknet.v1.Head
+	41, // 7: risknet.v1.Listing.scope:type_name -> risknet.v1.Scope
 	10, // 8: risknet.v1.Listing.evidence:type_name -> risknet.v1.Evidence
-	35, // 9: risknet.v1.Listing.exit:type_name -> risknet.v1.Exit
+	42, // 9: risknet.v1.Listing.exit:type_name -> risknet.v1.Exit
 	14, // 10: risknet.v1.RuleSetsResponse.rule_sets:type_name -> risknet.v1.RuleSet
 	14, // 11: risknet.v1.RuleSourceResponse.rule_set:type_name -> risknet.v1.RuleSet
 	19, // 12: risknet.v1.InstitutionsResponse.institutions:type_name -> risknet.v1.Institution
-	22, // 13: risknet.v1.KeyringResponse.keys:type_name -> risknet.v1.TokenKey
-	34, // 14: risknet.v1.KeyringResponse.scopes:type_name -> risknet.v1.Scope
-	7,  // 15: risknet.v1.Override.tokens:type_name -> risknet.v1.AskedListing
-	23, // 16: risknet.v1.OverridesResponse.overrides:type_name -> risknet.v1.Override
-	30, // 17: risknet.v1.StatusResponse.rows:type_name -> risknet.v1.StatusRow
-	0,  // 18: risknet.v1.Commands.Submit:input_type -> risknet.v1.SubmitRequest
-	3,  // 19: risknet.v1.Registry.Network:input_type -> risknet.v1.NetworkRequest
-	6,  // 20: risknet.v1.Registry.Listings:input_type -> risknet.v1.ListingsRequest
-	11, // 21: risknet.v1.Registry.ExportListings:input_type -> risknet.v1.ExportListingsRequest
-	12, // 22: risknet.v1.Registry.RuleSets:input_type -> risknet.v1.RuleSetsRequest
-	15, // 23: risknet.v1.Registry.RuleSource:input_type -> risknet.v1.RuleSourceRequest
-	17, // 24: risknet.v1.Registry.Institutions:input_type -> risknet.v1.InstitutionsRequest
-	20, // 25: risknet.v1.Tokens.Keyring:input_type -> risknet.v1.KeyringRequest
-	23, // 26: risknet.v1.Overrides.PutOverride:input_type -> risknet.v1.Override
-	23, // 27: risknet.v1.Overrides.RemoveOverride:input_type -> risknet.v1.Override
-	24, // 28: risknet.v1.Overrides.ListOverrides:input_type -> risknet.v1.OverridesRequest
-	26, // 29: risknet.v1.Cluster.NodeStatus:input_type -> risknet.v1.NodeStatusRequest
-	28, // 30: risknet.v1.Cluster.Status:input_type -> risknet.v1.StatusRequest
-	0,  // 31: risknet.v1.Peers.Forward:input_type -> risknet.v1.SubmitRequest
-	31, // 32: risknet.v1.Peers.ReadIndex:input_type -> risknet.v1.ReadIndexRequest
-	1,  // 33: risknet.v1.Commands.Submit:output_type -> risknet.v1.Receipt
-	4,  // 34: risknet.v1.Registry.Network:output_type -> risknet.v1.NetworkResponse
-	8,  // 35: risknet.v1.Registry.Listings:output_type -> risknet.v1.ListingsResponse
-	9,  // 36: risknet.v1.Registry.ExportListings:output_type -> risknet.v1.Listing
-	13, // 37: risknet.v1.Registry.RuleSets:output_type -> risknet.v1.RuleSetsResponse
-	16, // 38: risknet.v1.Registry.RuleSource:output_type -> risknet.v1.RuleSourceResponse
-	18, // 39: risknet.v1.Registry.Institutions:output_type -> risknet.v1.InstitutionsResponse
-	21, // 40: risknet.v1.Tokens.Keyring:output_type -> risknet.v1.KeyringResponse
-	25, // 41: risknet.v1.Overrides.PutOverride:output_type -> risknet.v1.OverridesResponse
-	25, // 42: risknet.v1.Overrides.RemoveOverride:output_type -> risknet.v1.OverridesResponse
-	25, // 43: risknet.v1.Overrides.ListOverrides:output_type -> risknet.v1.OverridesResponse
-	27, // 44: risknet.v1.Cluster.NodeStatus:output_type -> risknet.v1.NodeStatusResponse
-	29, // 45: risknet.v1.Cluster.Status:output_type -> risknet.v1.StatusResponse
-	1,  // 46: risknet.v1.Peers.Forward:output_type -> risknet.v1.Receipt
-	32, // 47: risknet.v1.Peers.ReadIndex:output_type -> risknet.v1.ReadIndexResponse
-	33, // [33:48] is the sub-list for method output_type
-	18, // [18:33] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	20, // 13: risknet.v1.Institution.author_keys:type_name -> risknet.v1.AuthorKey
+	23, // 14: risknet.v1.KeyringResponse.keys:type_name -> risknet.v1.TokenKey
+	41, // 15: risknet.v1.KeyringResponse.scopes:type_name -> risknet.v1.Scope
+	7,  // 16: risknet.v1.Override.tokens:type_name -> risknet.v1.AskedListing
+	24, // 17: risknet.v1.OverridesResponse.overrides:type_name -> risknet.v1.Override
+	31, // 18: risknet.v1.StatusResponse.rows:type_name -> risknet.v1.StatusRow
+	0,  // 19: risknet.v1.Commands.Submit:input_type -> risknet.v1.SubmitRequest
+	3,  // 20: risknet.v1.Registry.Network:input_type -> risknet.v1.NetworkRequest
+	6,  // 21: risknet.v1.Registry.Listings:input_type -> risknet.v1.ListingsRequest
+	11, // 22: risknet.v1.Registry.ExportListings:input_type -> risknet.v1.ExportListingsRequest
+	12, // 23: risknet.v1.Registry.RuleSets:input_type -> risknet.v1.RuleSetsRequest
+	15, // 24: risknet.v1.Registry.RuleSource:input_type -> risknet.v1.RuleSourceRequest
+	17, // 25: risknet.v1.Registry.Institutions:input_type -> risknet.v1.InstitutionsRequest
+	21, // 26: risknet.v1.Tokens.Keyring:input_type -> risknet.v1.KeyringRequest
+	24, // 27: risknet.v1.Overrides.PutOverride:input_type -> risknet.v1.Override
+	24, // 28: risknet.v1.Overrides.RemoveOverride:input_type -> risknet.v1.Override
+	25, // 29: risknet.v1.Overrides.ListOverrides:input_type -> risknet.v1.OverridesRequest
+	27, // 30: risknet.v1.Cluster.NodeStatus:input_type -> risknet.v1.NodeStatusRequest
+	29, // 31: risknet.v1.Cluster.Status:input_type -> risknet.v1.StatusRequest
+	34, // 32: risknet.v1.Cluster.Backup:input_type -> risknet.v1.BackupRequest
+	0,  // 33: risknet.v1.Peers.Forward:input_type -> risknet.v1.SubmitRequest
+	32, // 34: risknet.v1.Peers.ReadIndex:input_type -> risknet.v1.ReadIndexRequest
+	36, // 35: risknet.v1.Peers.Witness:input_type -> risknet.v1.WitnessRequest
+	38, // 36: risknet.v1.Peers.Chunk:input_type -> risknet.v1.ChunkRequest
+	1,  // 37: risknet.v1.Commands.Submit:output_type -> risknet.v1.Receipt
+	4,  // 38: risknet.v1.Registry.Network:output_type -> risknet.v1.NetworkResponse
+	8,  // 39: risknet.v1.Registry.Listings:output_type -> risknet.v1.ListingsResponse
+	9,  // 40: risknet.v1.Registry.ExportListings:output_type -> risknet.v1.Listing
+	13, // 41: risknet.v1.Registry.RuleSets:output_type -> risknet.v1.RuleSetsResponse
+	16, // 42: risknet.v1.Registry.RuleSource:output_type -> risknet.v1.RuleSourceResponse
+	18, // 43: risknet.v1.Registry.Institutions:output_type -> risknet.v1.InstitutionsResponse
+	22, // 44: risknet.v1.Tokens.Keyring:output_type -> risknet.v1.KeyringResponse
+	26, // 45: risknet.v1.Overrides.PutOverride:output_type -> risknet.v1.OverridesResponse
+	26, // 46: risknet.v1.Overrides.RemoveOverride:output_type -> risknet.v1.OverridesResponse
+	26, // 47: risknet.v1.Overrides.ListOverrides:output_type -> risknet.v1.OverridesResponse
+	28, // 48: risknet.v1.Cluster.NodeStatus:output_type -> risknet.v1.NodeStatusResponse
+	30, // 49: risknet.v1.Cluster.Status:output_type -> risknet.v1.StatusResponse
+	35, // 50: risknet.v1.Cluster.Backup:output_type -> risknet.v1.BackupPart
+	1,  // 51: risknet.v1.Peers.Forward:output_type -> risknet.v1.Receipt
+	33, // 52: risknet.v1.Peers.ReadIndex:output_type -> risknet.v1.ReadIndexResponse
+	37, // 53: risknet.v1.Peers.Witness:output_type -> risknet.v1.WitnessResponse
+	39, // 54: risknet.v1.Peers.Chunk:output_type -> risknet.v1.ChunkResponse
+	37, // [37:55] is the sub-list for method output_type
+	19, // [19:37] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_v1_network_proto_init() }
@@ -2641,7 +3119,7 @@ func file_v1_network_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_network_proto_rawDesc), len(file_v1_network_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   33,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   6,
 		},

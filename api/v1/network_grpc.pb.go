@@ -723,6 +723,7 @@ var Overrides_ServiceDesc = grpc.ServiceDesc{
 const (
 	Cluster_NodeStatus_FullMethodName = "/risknet.v1.Cluster/NodeStatus"
 	Cluster_Status_FullMethodName     = "/risknet.v1.Cluster/Status"
+	Cluster_Backup_FullMethodName     = "/risknet.v1.Cluster/Backup"
 )
 
 // ClusterClient is the client API for Cluster service.
@@ -735,6 +736,9 @@ type ClusterClient interface {
 	NodeStatus(ctx context.Context, in *NodeStatusRequest, opts ...grpc.CallOption) (*NodeStatusResponse, error)
 	// Status has a row for each configured node, also one that is down.
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error)
+	// Backup streams an archive of this node's state and ledger. It is for the
+	// node's own institution alone.
+	Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BackupPart], error)
 }
 
 type clusterClient struct {
@@ -765,6 +769,25 @@ func (c *clusterClient) Status(ctx context.Context, in *StatusRequest, opts ...g
 	return out, nil
 }
 
+func (c *clusterClient) Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BackupPart], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Cluster_ServiceDesc.Streams[0], Cluster_Backup_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[BackupRequest, BackupPart]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Cluster_BackupClient = grpc.ServerStreamingClient[BackupPart]
+
 // ClusterServer is the server API for Cluster service.
 // All implementations must embed UnimplementedClusterServer
 // for forward compatibility.
@@ -775,6 +798,9 @@ type ClusterServer interface {
 	NodeStatus(context.Context, *NodeStatusRequest) (*NodeStatusResponse, error)
 	// Status has a row for each configured node, also one that is down.
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
+	// Backup streams an archive of this node's state and ledger. It is for the
+	// node's own institution alone.
+	Backup(*BackupRequest, grpc.ServerStreamingServer[BackupPart]) error
 	mustEmbedUnimplementedClusterServer()
 }
 
@@ -790,6 +816,9 @@ func (UnimplementedClusterServer) NodeStatus(context.Context, *NodeStatusRequest
 }
 func (UnimplementedClusterServer) Status(context.Context, *StatusRequest) (*StatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Status not implemented")
+}
+func (UnimplementedClusterServer) Backup(*BackupRequest, grpc.ServerStreamingServer[BackupPart]) error {
+	return status.Error(codes.Unimplemented, "method Backup not implemented")
 }
 func (UnimplementedClusterServer) mustEmbedUnimplementedClusterServer() {}
 func (UnimplementedClusterServer) testEmbeddedByValue()                 {}
@@ -848,6 +877,17 @@ func _Cluster_Status_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Cluster_Backup_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(BackupRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ClusterServer).Backup(m, &grpc.GenericServerStream[BackupRequest, BackupPart]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Cluster_BackupServer = grpc.ServerStreamingServer[BackupPart]
+
 // Cluster_ServiceDesc is the grpc.ServiceDesc for Cluster service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -864,13 +904,21 @@ var Cluster_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Cluster_Status_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Backup",
+			Handler:       _Cluster_Backup_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "v1/network.proto",
 }
 
 const (
 	Peers_Forward_FullMethodName   = "/risknet.v1.Peers/Forward"
 	Peers_ReadIndex_FullMethodName = "/risknet.v1.Peers/ReadIndex"
+	Peers_Witness_FullMethodName   = "/risknet.v1.Peers/Witness"
+	Peers_Chunk_FullMethodName     = "/risknet.v1.Peers/Chunk"
 )
 
 // PeersClient is the client API for Peers service.
@@ -883,6 +931,11 @@ type PeersClient interface {
 	Forward(ctx context.Context, in *SubmitRequest, opts ...grpc.CallOption) (*Receipt, error)
 	// ReadIndex gives the log index that a leader with a quorum has committed.
 	ReadIndex(ctx context.Context, in *ReadIndexRequest, opts ...grpc.CallOption) (*ReadIndexResponse, error)
+	// Witness says what this node knows of another: how far its log once was, and
+	// as which server it stands in the configuration.
+	Witness(ctx context.Context, in *WitnessRequest, opts ...grpc.CallOption) (*WitnessResponse, error)
+	// Chunk gives a finished part of the ledger that ends before a leaf.
+	Chunk(ctx context.Context, in *ChunkRequest, opts ...grpc.CallOption) (*ChunkResponse, error)
 }
 
 type peersClient struct {
@@ -913,6 +966,26 @@ func (c *peersClient) ReadIndex(ctx context.Context, in *ReadIndexRequest, opts 
 	return out, nil
 }
 
+func (c *peersClient) Witness(ctx context.Context, in *WitnessRequest, opts ...grpc.CallOption) (*WitnessResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WitnessResponse)
+	err := c.cc.Invoke(ctx, Peers_Witness_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *peersClient) Chunk(ctx context.Context, in *ChunkRequest, opts ...grpc.CallOption) (*ChunkResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChunkResponse)
+	err := c.cc.Invoke(ctx, Peers_Chunk_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PeersServer is the server API for Peers service.
 // All implementations must embed UnimplementedPeersServer
 // for forward compatibility.
@@ -923,6 +996,11 @@ type PeersServer interface {
 	Forward(context.Context, *SubmitRequest) (*Receipt, error)
 	// ReadIndex gives the log index that a leader with a quorum has committed.
 	ReadIndex(context.Context, *ReadIndexRequest) (*ReadIndexResponse, error)
+	// Witness says what this node knows of another: how far its log once was, and
+	// as which server it stands in the configuration.
+	Witness(context.Context, *WitnessRequest) (*WitnessResponse, error)
+	// Chunk gives a finished part of the ledger that ends before a leaf.
+	Chunk(context.Context, *ChunkRequest) (*ChunkResponse, error)
 	mustEmbedUnimplementedPeersServer()
 }
 
@@ -938,6 +1016,12 @@ func (UnimplementedPeersServer) Forward(context.Context, *SubmitRequest) (*Recei
 }
 func (UnimplementedPeersServer) ReadIndex(context.Context, *ReadIndexRequest) (*ReadIndexResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReadIndex not implemented")
+}
+func (UnimplementedPeersServer) Witness(context.Context, *WitnessRequest) (*WitnessResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Witness not implemented")
+}
+func (UnimplementedPeersServer) Chunk(context.Context, *ChunkRequest) (*ChunkResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Chunk not implemented")
 }
 func (UnimplementedPeersServer) mustEmbedUnimplementedPeersServer() {}
 func (UnimplementedPeersServer) testEmbeddedByValue()               {}
@@ -996,6 +1080,42 @@ func _Peers_ReadIndex_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peers_Witness_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WitnessRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeersServer).Witness(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peers_Witness_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeersServer).Witness(ctx, req.(*WitnessRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Peers_Chunk_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ChunkRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeersServer).Chunk(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peers_Chunk_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeersServer).Chunk(ctx, req.(*ChunkRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Peers_ServiceDesc is the grpc.ServiceDesc for Peers service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1010,6 +1130,14 @@ var Peers_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReadIndex",
 			Handler:    _Peers_ReadIndex_Handler,
+		},
+		{
+			MethodName: "Witness",
+			Handler:    _Peers_Witness_Handler,
+		},
+		{
+			MethodName: "Chunk",
+			Handler:    _Peers_Chunk_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -6,10 +6,12 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
+
+	apiv1 "github.com/risknet/risknet/api/v1"
 )
 
 func newClusterCommand() *cobra.Command {
-	return newNoun("cluster", "See how the network's nodes are", newClusterStatusCommand())
+	return newNoun("cluster", "See how the network's nodes are", newClusterStatusCommand(), newClusterWaitCommand(), newClusterRecoverCommand())
 }
 
 type statusJSON struct {
@@ -23,6 +25,7 @@ type statusJSON struct {
 	RulesVersion uint32 `json:"rules_version"`
 	Institution  string `json:"institution"`
 	Digest       string `json:"digest"`
+	LedgerFrom   uint64 `json:"ledger_from"`
 }
 
 func newClusterStatusCommand() *cobra.Command {
@@ -38,20 +41,24 @@ func newClusterStatusCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out, lines := []statusJSON{}, []table.Row{}
-			for _, r := range list {
-				s := statusJSON{r.Name, r.Role, r.Size, fmt.Sprintf("%x", r.Root), r.Lag, r.AgeMs, r.Listings, r.RulesVersion,
-					r.Institution, fmt.Sprintf("%x", r.Digest)}
-				out = append(out, s)
-				if s.Role == "down" {
-					lines = append(lines, table.Row{s.Name, paint(s.Role), s.Institution, "–", "–", "–", "–", "–", "–"})
-					continue
-				}
-				lines = append(lines, table.Row{s.Name, paint(s.Role), s.Institution, s.Size, s.Root[:min(16, len(s.Root))], s.Lag,
-					fmt.Sprintf("%d ms", s.AgeMS), many(s.Listings), s.RulesVersion})
-			}
-			return emit(cmd, out, func(w io.Writer) {
-				rows(w, table.Row{"node", "role", "institution", "size", "root", "lag", "age", "listings", "rules"}, lines)
-			})
+			return emitStatus(cmd, list)
 		}}
+}
+
+func emitStatus(cmd *cobra.Command, list []*apiv1.StatusRow) error {
+	out, lines := []statusJSON{}, []table.Row{}
+	for _, r := range list {
+		s := statusJSON{r.Name, r.Role, r.Size, fmt.Sprintf("%x", r.Root), r.Lag, r.AgeMs, r.Listings, r.RulesVersion,
+			r.Institution, fmt.Sprintf("%x", r.Digest), r.LedgerFrom}
+		out = append(out, s)
+		if s.Role == "down" {
+			lines = append(lines, table.Row{s.Name, paint(s.Role), s.Institution, "–", "–", "–", "–", "–", "–", "–"})
+			continue
+		}
+		lines = append(lines, table.Row{s.Name, paint(s.Role), s.Institution, s.Size, s.Root[:min(16, len(s.Root))], s.Lag,
+			fmt.Sprintf("%d ms", s.AgeMS), many(s.Listings), s.RulesVersion, s.LedgerFrom})
+	}
+	return emit(cmd, out, func(w io.Writer) {
+		rows(w, table.Row{"node", "role", "institution", "size", "root", "lag", "age", "listings", "rules", "ledger from"}, lines)
+	})
 }

@@ -15,8 +15,8 @@ import (
 )
 
 func newNodeCommand() *cobra.Command {
-	return newNoun("node", "Run a node, or let one into the network",
-		newNodeRunCommand(), newNodeInviteCommand(), newNodeJoinCommand())
+	return newNoun("node", "Run a node, save it, or let one into the network",
+		newNodeRunCommand(), newNodeInviteCommand(), newNodeJoinCommand(), newNodeBackupCommand(), newNodeRestoreCommand())
 }
 
 func newNodeRunCommand() *cobra.Command {

@@ -38,6 +38,7 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(newListCommand(), newCheckCommand(), newRulesCommand())
 	root.AddCommand(newInstitutionCommand(), newOverrideCommand(), newClusterCommand(), newBenchCommand(),
 		newDemoCommand(), newTestnetCommand(), newNodeCommand())
+	root.AddCommand(newKeyCommand(), newEpochCommand(), newCACommand())
 	return root
 }
 

@@ -20,6 +20,7 @@ func newTestnetCommand() *cobra.Command {
 		do          func(context.Context, *testnet.Processes, string) error
 	}{
 		{"kill", "End a node with SIGKILL", func(_ context.Context, p *testnet.Processes, n string) error { return p.Kill(n) }},
+		{"stop", "End a node cleanly (SIGTERM)", func(_ context.Context, p *testnet.Processes, n string) error { return p.Stop(n) }},
 		{"pause", "Stop a node's process (SIGSTOP)", func(_ context.Context, p *testnet.Processes, n string) error { return p.Pause(n) }},
 		{"resume", "Let a paused node go on (SIGCONT)", func(_ context.Context, p *testnet.Processes, n string) error { return p.Resume(n) }},
 		{"restart", "Start a node again, or without --node all of them, and wait until ready", restart},

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/risknet/risknet/node"
+)
+
+type backupJSON struct {
+	File       string `json:"file"`
+	Network    string `json:"network"`
+	Size       uint64 `json:"size"`
+	Root       string `json:"root"`
+	Index      uint64 `json:"index"`
+	LedgerFrom uint64 `json:"ledger_from"`
+	Listings   uint64 `json:"listings"`
+	Bytes      int64  `json:"bytes"`
+}
+
+func emitBackup(cmd *cobra.Command, verb, file string, info *node.BackupInfo) error {
+	out := backupJSON{File: file, Network: info.Network.String(), Size: info.Size, Root: info.Root.String(), Index: info.Index,
+		LedgerFrom: info.LedgerFrom, Listings: info.Listings, Bytes: info.Bytes}
+	return emit(cmd, out, func(w io.Writer) {
+		fmt.Fprintf(w, "%s %s: %s listings at %d leaves, root %s…, ledger from leaf %d, %s bytes\n",
+			verb, file, many(out.Listings), out.Size, out.Root[:16], out.LedgerFrom, many(uint64(out.Bytes)))
+	})
+}
+
+func newNodeBackupCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "backup FILE",
+		Short: "Save the state and ledger of your own node, while it runs, and verify what was saved",
+		Long: `Save the state and ledger of the profile's node into FILE, while it runs, and
+read the file back as a restore would: every record against the state's digest,
+every leaf against the tree's root. A FILE that is there is not overwritten.
+The file holds what the node holds, tokens and no raw identifier: keep it as you
+keep the node's own disk.`,
+		Example: "  risknet node backup --profile hub.yaml /backup/n1-2026-11-23.risknet",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := os.Stat(args[0]); err == nil {
+				return fmt.Errorf("FILE: %s is there already; name another", args[0])
+			}
+			temp := args[0] + ".part"
+			if err := saveBackup(cmd, temp); err != nil {
+				return errors.Join(err, os.Remove(temp))
+			}
+			info, err := verifyBackup(temp)
+			if err != nil {
+				return errors.Join(fmt.Errorf("verify the backup: %w", err), os.Remove(temp))
+			}
+			if err := os.Rename(temp, args[0]); err != nil {
+				return err
+			}
+			return emitBackup(cmd, "saved", args[0], &info)
+		},
+	}
+}
+
+func saveBackup(cmd *cobra.Command, file string) error {
+	c, err := dial(cmd)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = c.Backup(cmd.Context(), f)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// verifyBackup unpacks beside the file, where there is room for what it holds.
+func verifyBackup(file string) (node.BackupInfo, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return node.BackupInfo{}, err
+	}
+	defer f.Close()
+	return node.VerifyBackup(f, filepath.Dir(file))
+}
+
+func newNodeRestoreCommand() *cobra.Command {
+	var config string
+	var verify bool
+	cmd := &cobra.Command{
+		Use:   "restore --config FILE BACKUP",
+		Short: "Put a backup into the empty data directory of a node that does not run",
+		Long: `Put a backup into the empty data directory of a node that does not run, after
+verifying all of it. The node goes on as a new server without a vote: what comes
+back is the past, and its network, if there is one, brings it up to date first.
+If no majority of the network is left, follow with risknet cluster recover.
+With --verify the backup is read and verified, and nothing is written.`,
+		Example: "  risknet node restore --config /etc/risknet/node.yaml /backup/n1-2026-11-23.risknet",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if verify {
+				info, err := verifyBackup(args[0])
+				if err != nil {
+					return err
+				}
+				return emitBackup(cmd, "verified", args[0], &info)
+			}
+			if config == "" {
+				return usagef("config: is missing; name the configuration file of the node to restore")
+			}
+			cfg, err := node.LoadConfig(config)
+			if err != nil {
+				return err
+			}
+			f, err := os.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			info, err := node.Restore(cfg, f)
+			if err != nil {
+				return err
+			}
+			return emitBackup(cmd, "restored", args[0], &info)
+		},
+	}
+	cmd.Flags().StringVar(&config, "config", "", "the node's configuration file")
+	cmd.Flags().BoolVar(&verify, "verify", false, "only verify the backup")
+	return cmd
+}
+
+type recoverJSON struct {
+	Server   string `json:"server"`
+	Size     uint64 `json:"size"`
+	Root     string `json:"root"`
+	Index    uint64 `json:"index"`
+	Listings uint64 `json:"listings"`
+}
+
+func newClusterRecoverCommand() *cobra.Command {
+	var config string
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "recover --config FILE --yes",
+		Short: "Make one node that does not run the only voter, after a majority was lost for good",
+		Long: `Make a node that does not run the only voter of its network. This is for a
+majority that is lost for good: what only the lost nodes had acknowledged is gone.
+End every node that is left, look at each with this command (without --yes it
+changes nothing), recover the one with the highest size, start it, and then the
+others with empty data directories: they join anew by themselves.
+Never do this while a majority may come back: there would be two networks.`,
+		Example: "  risknet cluster recover --config /etc/risknet/node.yaml\n  risknet cluster recover --config /etc/risknet/node.yaml --yes",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := node.LoadConfig(config)
+			if err != nil {
+				return err
+			}
+			look := func() (node.RecoverInfo, error) { return node.Inspect(cfg) }
+			if yes {
+				look = func() (node.RecoverInfo, error) { return node.Recover(cfg, slog.New(slog.DiscardHandler)) }
+			}
+			info, err := look()
+			if err != nil {
+				return err
+			}
+			out := recoverJSON{info.Server, info.Size, info.Root.String(), info.Index, info.Listings}
+			return emit(cmd, out, func(w io.Writer) {
+				verb := "would go on alone"
+				if yes {
+					verb = "goes on alone, as server " + out.Server + ","
+				}
+				next := "start it now"
+				if !yes {
+					next = "nothing was changed, say --yes"
+				}
+				fmt.Fprintf(w, "%s %s from %s listings at %d leaves, root %s…; %s\n", cfg.Name, verb, many(out.Listings), out.Size, out.Root[:16], next)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&config, "config", "", "the node's configuration file (required)")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do it")
+	_ = cmd.MarkFlagRequired("config")
+	return cmd
+}

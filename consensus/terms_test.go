@@ -1,0 +1,97 @@
+package consensus
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestTermIsToldBeforeItIsStored(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *network) {
+		var mu sync.Mutex
+		told := map[string]uint64{}
+		n.tune = func(c *Config) {
+			c.OnTerm = func(term uint64) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if term <= told[c.ID] {
+					t.Errorf("%s is told term %d after %d", c.ID, term, told[c.ID])
+				}
+				told[c.ID] = term
+				return nil
+			}
+		}
+		n.found(3)
+		for _, s := range n.servers {
+			s.store.suffer(func(step string, term uint64) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if (step == keyTerm || step == keyVoteTerm) && term > told[s.ID] {
+					t.Errorf("%s stores %s %d before it is told; it knows %d", s.ID, step, term, told[s.ID])
+				}
+				return nil
+			})
+		}
+		for range 3 {
+			if err := n.leader().TransferLeadership(n.within(5 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			n.publish(n.leader(), "in a new term")
+		}
+		n.allEqual(n.servers...)
+		for _, s := range n.servers {
+			if term := s.Stats().Term; told[s.ID] != term {
+				t.Errorf("%s is in term %d and was told %d", s.ID, term, told[s.ID])
+			}
+		}
+		s := n.servers[0]
+		s.stop()
+		s.start() // the same term again is nothing to tell
+		n.leader()
+	})
+}
+
+func TestTermThatIsNotAnchoredIsNotStored(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *network) {
+		var broken sync.Map
+		lost := errors.New("the anchor cannot be written")
+		n.tune = func(c *Config) {
+			c.OnTerm = func(uint64) error {
+				if _, is := broken.Load(c.ID); is {
+					return lost
+				}
+				return nil
+			}
+		}
+		n.found(3)
+		leader := n.leader()
+		s := without(n.servers, leader)[0]
+		term := s.Stats().Term
+		broken.Store(s.ID, true)
+		leader.stop()
+		err := <-s.Failed()
+		if !errors.Is(err, lost) || !strings.Contains(err.Error(), "is not anchored") {
+			t.Fatalf("Failed says %v", err)
+		}
+		if stored, _ := storedTerm(s.store); stored != term {
+			t.Fatalf("term %d is stored, want %d as before", stored, term)
+		}
+		s.stop()
+		broken.Delete(s.ID)
+		s.start()
+		n.publish(n.leader(without(n.servers, leader)...), "after")
+	})
+}
+
+func TestFounderWithoutAnAnchorFoundsNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *network) {
+		lost := errors.New("the anchor cannot be written")
+		n.tune = func(c *Config) { c.OnTerm = func(uint64) error { return lost } }
+		s := n.add("s1")
+		if err := s.Bootstrap(); !errors.Is(err, lost) {
+			t.Fatalf("Bootstrap answers %v", err)
+		}
+	})
+}

@@ -1,0 +1,278 @@
+//go:build chaos
+
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// crashesARun is how many crash points are hit in one run.
+const crashesARun = 6
+
+// way is one scenario that may pass a crash point. It reports whether the point
+// was hit; whatever happened, the network has all its nodes when it returns.
+type way struct {
+	name string
+	try  func(ctx context.Context, r *rig, point string) error
+}
+
+// ways lists the scenarios, from the cheapest.
+var ways = []way{
+	{"under load", crashLive},
+	{"in an election", crashElecting},
+	{"at a start", crashAtStart},
+	{"while it ends", crashAtStop},
+	{"while it catches up from an image", crashBehind},
+	{"while it sends an image", crashSender},
+	{"at a start without its data", crashLost},
+	{"at a start with damaged data", crashDamaged},
+	{"while a lost majority is recovered", crashRecovering},
+}
+
+// crashPoints hits the points that were hit least so far, each in the way that
+// was found to reach it.
+func crashPoints(ctx context.Context, r *rig) error {
+	if len(r.points) == 0 {
+		return fmt.Errorf("the source has no crash points")
+	}
+	for range crashesARun {
+		point := r.leastHit()
+		if point == "" {
+			return nil
+		}
+		if err := r.hit(ctx, point); err != nil {
+			return fmt.Errorf("%s: %w", point, err)
+		}
+	}
+	return nil
+}
+
+// leastHit gives the point that was hit least, of those that can be reached.
+func (r *rig) leastHit() string {
+	points := slices.DeleteFunc(slices.Clone(r.points), func(p string) bool { return r.result.Unreached[p] != "" })
+	if len(points) == 0 {
+		return ""
+	}
+	return slices.MinFunc(points, func(a, b string) int { return r.tried[a] - r.tried[b] })
+}
+
+// hit tries the ways until one reaches the point.
+func (r *rig) hit(ctx context.Context, point string) error {
+	r.tried[point]++
+	first := r.way[point]
+	for i := range ways {
+		w := ways[(first+i)%len(ways)]
+		before := r.hitsOf(point)
+		if err := w.try(ctx, r, point); err != nil {
+			return fmt.Errorf("%s: %w", w.name, err)
+		}
+		if r.hitsOf(point) > before {
+			r.way[point] = (first + i) % len(ways)
+			return nil
+		}
+	}
+	if _, known := r.way[point]; r.tried[point] >= 2 && !known {
+		r.result.Unreached[point] = "no scenario of this harness passes it"
+	}
+	return nil
+}
+
+// never is a passing that does not come: it takes a point off its guard.
+const never = 1 << 30
+
+// gone waits until a process has ended.
+func (r *rig) gone(ctx context.Context, name string, patience time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return until(ctx, 10*time.Millisecond, func() error {
+		if r.Runs(name) {
+			return fmt.Errorf("%s runs", name)
+		}
+		return nil
+	}) == nil
+}
+
+// crashLive arms a node that runs: the leader, or any.
+func crashLive(ctx context.Context, r *rig, point string) error {
+	name := r.any()
+	if r.dice.IntN(2) == 0 {
+		leader, err := r.leader(ctx)
+		if err != nil {
+			return err
+		}
+		name = leader
+	}
+	r.strike(name)
+	if err := r.CrashAt(name, point, 1+r.dice.IntN(3)); err != nil {
+		return err
+	}
+	if !r.gone(ctx, name, 2500*time.Millisecond) {
+		r.spare(name)
+		if err := r.CrashAt(name, point, never); err != nil && r.Runs(name) {
+			return err
+		}
+		if r.Runs(name) {
+			return nil
+		}
+		r.strike(name)
+	}
+	return r.begin(ctx, name)
+}
+
+// crashElecting arms a follower and kills the leader.
+func crashElecting(ctx context.Context, r *rig, point string) error {
+	_, name, err := r.follower(ctx)
+	if err != nil {
+		return err
+	}
+	leader, err := r.leader(ctx)
+	if err != nil {
+		return err
+	}
+	r.strike(name)
+	if err := r.CrashAt(name, point, 1); err != nil {
+		return err
+	}
+	if err := r.kill(leader); err != nil {
+		return err
+	}
+	fell := r.gone(ctx, name, 4*time.Second)
+	if !fell {
+		_ = r.CrashAt(name, point, never) // it may have ended meanwhile
+		fell = !r.Runs(name)
+	}
+	if fell {
+		return r.begin(ctx, leader, name)
+	}
+	r.spare(name)
+	return r.begin(ctx, leader)
+}
+
+// armed starts a node with a point armed, waits until it ended there or is ready,
+// and sees that it runs in the end.
+func (r *rig) armed(ctx context.Context, name, point string) error {
+	r.arm(name, fmt.Sprintf("%s@1", point))
+	err := r.network.run(name)
+	r.arm(name, "")
+	if err != nil {
+		return err
+	}
+	limit, cancel := context.WithTimeout(ctx, 60*time.Second)
+	defer cancel()
+	err = until(limit, 20*time.Millisecond, func() error {
+		if !r.Runs(name) {
+			return nil
+		}
+		status, err := r.ask(limit, name)
+		if err == nil && !status.Ready {
+			err = fmt.Errorf("%s is not ready", name)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if r.Runs(name) {
+		_ = r.CrashAt(name, point, never) // it may have ended meanwhile
+	}
+	if !r.Runs(name) {
+		return r.begin(ctx, name)
+	}
+	r.spare(name)
+	return nil
+}
+
+func crashAtStart(ctx context.Context, r *rig, point string) error {
+	name := r.any()
+	if err := r.kill(name); err != nil {
+		return err
+	}
+	return r.armed(ctx, name, point)
+}
+
+func crashAtStop(ctx context.Context, r *rig, point string) error {
+	name, err := r.leader(ctx)
+	if err != nil {
+		return err
+	}
+	r.strike(name)
+	if err := r.CrashAt(name, point, 1); err != nil {
+		return err
+	}
+	if err := r.Stop(name); err != nil {
+		return err
+	}
+	return r.begin(ctx, name)
+}
+
+// leaveBehind kills a follower and writes until the log no longer reaches back
+// to it.
+func (r *rig) leaveBehind(ctx context.Context) (string, error) {
+	_, name, err := r.follower(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := r.kill(name); err != nil {
+		return "", err
+	}
+	if err := r.load.publishMany(300, 2); err != nil {
+		return "", err
+	}
+	wait(ctx, 1500*time.Millisecond) // longer than it takes to cut the log
+	return name, nil
+}
+
+func crashBehind(ctx context.Context, r *rig, point string) error {
+	name, err := r.leaveBehind(ctx)
+	if err != nil {
+		return err
+	}
+	return r.armed(ctx, name, point)
+}
+
+func crashSender(ctx context.Context, r *rig, point string) error {
+	name, err := r.leaveBehind(ctx)
+	if err != nil {
+		return err
+	}
+	leader, err := r.leader(ctx)
+	if err != nil {
+		return err
+	}
+	r.strike(leader)
+	if err := r.CrashAt(leader, point, 1); err != nil {
+		return err
+	}
+	if err := r.network.run(name); err != nil {
+		return err
+	}
+	if r.gone(ctx, leader, 5*time.Second) {
+		if err := r.begin(ctx, leader); err != nil {
+			return err
+		}
+	} else {
+		_ = r.CrashAt(leader, point, never)
+	}
+	r.spare(leader)
+	return r.await(ctx, name)
+}
+
+// follower gives a node that does not lead.
+func (r *rig) follower(ctx context.Context) (int, string, error) {
+	leader, err := r.leader(ctx)
+	if err != nil {
+		return 0, "", err
+	}
+	names := others(r.names(), leader)
+	name := names[r.dice.IntN(len(names))]
+	return slices.Index(r.names(), name), name, nil
+}
+
+// images counts how often a node was brought up to date by an image.
+func (n *network) images(name string) int {
+	return strings.Count(n.logs[name].all(), "Installed remote snapshot")
+}
