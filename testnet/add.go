@@ -45,7 +45,10 @@ func (p *Processes) Add(ctx context.Context, voter bool) (*Added, error) {
 	if err := p.start(n); err != nil {
 		return nil, err
 	}
-	return added, p.awaitReady(ctx, n)
+	if err := p.awaitReady(ctx, n); err != nil {
+		return nil, fmt.Errorf("%s has joined and is part of this network: %w", n.Name, err)
+	}
+	return added, nil
 }
 
 // plan is what an entry needs to know of this network.

@@ -159,17 +159,22 @@ func (p *Processes) awaitReady(ctx context.Context, n *ProcessNode) error {
 	if err != nil {
 		return err
 	}
+	log := filepath.Join(filepath.Dir(n.Config), "node.log")
+	last := errors.New("it has not answered yet")
 	for {
 		err := probe.ready(ctx, n.HTTP)
 		if err == nil {
 			return nil
 		}
+		if ctx.Err() == nil {
+			last = err
+		}
 		if !alive(n.PID) {
-			return fmt.Errorf("%s ended: %s", n.Name, lastLine(filepath.Join(filepath.Dir(n.Config), "node.log")))
+			return fmt.Errorf("%s ended: %s", n.Name, lastLine(log))
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready: %w; see %s", n.Name, err, filepath.Join(filepath.Dir(n.Config), "node.log"))
+			return fmt.Errorf("%s is not ready: %w; it goes on by itself: `risknet testnet status --dir %s` says when it is, and %s what it does", n.Name, last, p.Dir, log)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
