@@ -35,6 +35,32 @@ var ways = []way{
 	{"while a lost majority is recovered", crashRecovering},
 }
 
+// hints say with which way to begin, by a word in the name of a point.
+var hints = []struct{ word, way string }{
+	{"recovery", "while a lost majority is recovered"},
+	{"archive", "while a backup is restored"},
+	{"image", "while it catches up from an image"},
+	{"stage", "while it catches up from an image"},
+	{"restore", "while it catches up from an image"},
+	{"life", "at a start without its data"},
+	{"aside", "at a start with damaged data"},
+	{"chunk", "at a start without its data"},
+	{"vote", "in an election"},
+}
+
+// firstWay is the one that reached the point before, or that its name suggests.
+func (r *rig) firstWay(point string) int {
+	if known, ok := r.way[point]; ok {
+		return known
+	}
+	for _, h := range hints {
+		if strings.Contains(point, h.word) {
+			return slices.IndexFunc(ways, func(w way) bool { return w.name == h.way })
+		}
+	}
+	return 0
+}
+
 // crashPoints hits the points that were hit least so far, each in the way that
 // was found to reach it.
 func crashPoints(ctx context.Context, r *rig) error {
@@ -76,7 +102,7 @@ func (r *rig) leastHit() (string, bool) {
 // hit tries the ways until one reaches the point.
 func (r *rig) hit(ctx context.Context, point string) error {
 	r.tried[point]++
-	first := r.way[point]
+	first := r.firstWay(point)
 	for i := range ways {
 		w := ways[(first+i)%len(ways)]
 		before := r.hitsOf(point)

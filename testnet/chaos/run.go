@@ -150,6 +150,7 @@ func (m *matrix) torment(ctx context.Context, w *row, r *rig) error {
 		return nil
 	}
 	if r.abandoned {
+		r.load.giveUp()
 		return nil
 	}
 	ended := time.Now()
