@@ -3,6 +3,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -30,7 +31,34 @@ var ways = []way{
 	{"while it sends an image", crashSender},
 	{"at a start without its data", crashLost},
 	{"at a start with damaged data", crashDamaged},
+	{"while a backup is restored", crashRestoring},
 	{"while a lost majority is recovered", crashRecovering},
+}
+
+// hints say with which way to begin, by a word in the name of a point.
+var hints = []struct{ word, way string }{
+	{"recovery", "while a lost majority is recovered"},
+	{"archive", "while a backup is restored"},
+	{"image", "while it catches up from an image"},
+	{"stage", "while it catches up from an image"},
+	{"restore", "while it catches up from an image"},
+	{"life", "at a start without its data"},
+	{"aside", "at a start with damaged data"},
+	{"chunk", "at a start without its data"},
+	{"vote", "in an election"},
+}
+
+// firstWay is the one that reached the point before, or that its name suggests.
+func (r *rig) firstWay(point string) int {
+	if known, ok := r.way[point]; ok {
+		return known
+	}
+	for _, h := range hints {
+		if strings.Contains(point, h.word) {
+			return slices.IndexFunc(ways, func(w way) bool { return w.name == h.way })
+		}
+	}
+	return 0
 }
 
 // crashPoints hits the points that were hit least so far, each in the way that
@@ -40,8 +68,8 @@ func crashPoints(ctx context.Context, r *rig) error {
 		return fmt.Errorf("the source has no crash points")
 	}
 	for range crashesARun {
-		point := r.leastHit()
-		if point == "" {
+		point, more := r.leastHit()
+		if !more {
 			return nil
 		}
 		if err := r.hit(ctx, point); err != nil {
@@ -51,19 +79,30 @@ func crashPoints(ctx context.Context, r *rig) error {
 	return nil
 }
 
-// leastHit gives the point that was hit least, of those that can be reached.
-func (r *rig) leastHit() string {
-	points := slices.DeleteFunc(slices.Clone(r.points), func(p string) bool { return r.result.Unreached[p] != "" })
+// pointsLeft reports whether a crash point lacks hits.
+func pointsLeft(r *rig) bool {
+	_, more := r.leastHit()
+	return more
+}
+
+// leastHit gives the point that was hit least, of those that can be reached and
+// were not hit often enough.
+func (r *rig) leastHit() (string, bool) {
+	points := slices.DeleteFunc(slices.Clone(r.points), func(p string) bool {
+		return r.result.Unreached[p] != "" || r.counted[p] >= r.hitGoal || r.tried[p] >= 3*r.hitGoal
+	})
 	if len(points) == 0 {
-		return ""
+		return "", false
 	}
-	return slices.MinFunc(points, func(a, b string) int { return r.tried[a] - r.tried[b] })
+	return slices.MinFunc(points, func(a, b string) int {
+		return cmp.Or(r.counted[a]-r.counted[b], r.tried[a]-r.tried[b])
+	}), true
 }
 
 // hit tries the ways until one reaches the point.
 func (r *rig) hit(ctx context.Context, point string) error {
 	r.tried[point]++
-	first := r.way[point]
+	first := r.firstWay(point)
 	for i := range ways {
 		w := ways[(first+i)%len(ways)]
 		before := r.hitsOf(point)
@@ -72,6 +111,7 @@ func (r *rig) hit(ctx context.Context, point string) error {
 		}
 		if r.hitsOf(point) > before {
 			r.way[point] = (first + i) % len(ways)
+			r.counted[point]++
 			return nil
 		}
 	}
@@ -176,7 +216,8 @@ func (r *rig) armed(ctx context.Context, name, point string) error {
 	if err != nil {
 		return err
 	}
-	if r.Runs(name) {
+	// What follows after the start, such as fetching the older ledger, may pass it.
+	if !r.gone(ctx, name, time.Second) {
 		_ = r.CrashAt(name, point, never) // it may have ended meanwhile
 	}
 	if !r.Runs(name) {

@@ -10,7 +10,8 @@
 // RISKNET_CHAOS_ROWS chooses rows by name (all), RISKNET_CHAOS_RUNS the runs of
 // each (20), RISKNET_CHAOS_RESULTS the file of JSON lines to which each row is
 // added and from which the page is rendered, so that rows can be measured in
-// several goes; RISKNET_CHAOS_PAGE is the page (docs/reliability.md),
+// several goes; RISKNET_CHAOS_HITS is how often each crash point is to be hit in
+// all of them (50); RISKNET_CHAOS_PAGE is the page (docs/reliability.md),
 // RISKNET_CHAOS_DIR is where networks live (the temporary
 // directory), RISKNET_CHAOS_SEED repeats the choices of a run.
 //

@@ -24,6 +24,8 @@ type load struct {
 	run     int
 	ctx     context.Context
 	enough  context.CancelFunc
+	sending context.Context // of the commands under way
+	giveUp  context.CancelFunc
 	working sync.WaitGroup
 
 	mu       sync.Mutex
@@ -56,6 +58,7 @@ func (n *network) startLoad(dice *rand.Rand) *load {
 	n.runs++
 	l := &load{n: n, run: n.runs, listings: map[string]string{}, retired: map[string]int{}}
 	l.ctx, l.enough = context.WithCancel(context.Background())
+	l.sending, l.giveUp = context.WithCancel(context.Background())
 	n.history = NewHistory()
 	for i, author := range n.authors {
 		seed := dice.Uint64()
@@ -72,6 +75,7 @@ func (n *network) startLoad(dice *rand.Rand) *load {
 func (l *load) finish() {
 	l.enough()
 	l.working.Wait()
+	l.giveUp()
 }
 
 // awaitAcks waits until so many further commands were acknowledged.
@@ -198,7 +202,7 @@ func (l *load) send(me int, author *client.Author, items []risk.Item, bodies []r
 		l.n.witness.Begin(name)
 	}
 	call, began := l.n.history.Now(), time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(l.sending, 60*time.Second)
 	defer cancel()
 	receipt, err := author.Send(ctx, signed)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 )
 
@@ -22,28 +23,62 @@ func crashRecovering(ctx context.Context, r *rig, point string) error {
 	if err := r.kill(r.names()...); err != nil {
 		return err
 	}
-	if text, err := r.recover(leader, point+"@1"); err == nil {
-		return r.afterRecovery(ctx, leader) // it does not pass the point
-	} else if strings.Contains(text, "crash point hit: "+point) {
-		r.toolHits[point]++
-	} else {
-		return fmt.Errorf("recover: %w: %s", err, text)
+	p, err := r.Node(leader)
+	if err != nil {
+		return err
 	}
-	if text, err := r.recover(leader, ""); err != nil {
-		return fmt.Errorf("recover again: %w: %s", err, text)
+	if err := r.twice(point, "cluster", "recover", "--config", p.Config, "--yes"); err != nil {
+		return err
 	}
 	return r.afterRecovery(ctx, leader)
 }
 
-func (r *rig) recover(name, point string) (string, error) {
+// crashRestoring saves a backup, takes the data of a follower away and crashes
+// the restore of the backup in its place.
+func crashRestoring(ctx context.Context, r *rig, point string) error {
+	_, name, err := r.follower(ctx)
+	if err != nil {
+		return err
+	}
 	p, err := r.Node(name)
 	if err != nil {
-		return "", err
+		return err
 	}
-	cmd := exec.Command(r.program, "cluster", "recover", "--config", p.Config, "--yes")
-	cmd.Env = append(os.Environ(), "RISKNET_CRASH_AT="+point)
-	text, err := cmd.CombinedOutput()
-	return strings.TrimSpace(string(text)), err
+	file := filepath.Join(r.dir, "saved.risknet")
+	if err := os.RemoveAll(file); err != nil {
+		return err
+	}
+	if err := r.twice("", "node", "backup", "--profile", r.Profiles["hub"], file); err != nil {
+		return err
+	}
+	if err := r.kill(name); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(p.Data); err != nil {
+		return err
+	}
+	if err := r.twice(point, "node", "restore", "--config", p.Config, file); err != nil {
+		return err
+	}
+	return r.begin(ctx, name)
+}
+
+// twice runs a command of the program with a point armed, and again if it ended
+// there.
+func (r *rig) twice(point string, args ...string) error {
+	for _, armed := range []string{point + "@1", ""} {
+		cmd := exec.Command(r.program, args...)
+		cmd.Env = append(os.Environ(), "RISKNET_CRASH_AT="+armed)
+		text, err := cmd.CombinedOutput()
+		switch {
+		case err == nil:
+			return nil
+		case armed == "" || !strings.Contains(string(text), "crash point hit: "+point):
+			return fmt.Errorf("%s: %w: %s", strings.Join(args[:2], " "), err, strings.TrimSpace(string(text)))
+		}
+		r.toolHits[point]++
+	}
+	return nil
 }
 
 func (r *rig) afterRecovery(ctx context.Context, leader string) error {

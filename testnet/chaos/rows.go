@@ -26,7 +26,7 @@ func rows() []row {
 		{name: "cut-real", what: "partition in the kernel: a random node or two of five, both ways", setting: five, can: canNamespaces, prepare: inNamespaces, fault: cutReal},
 		{name: "cut-one-way", what: "partition in the kernel: single directions, also those of the leader", setting: five, can: canNamespaces, prepare: inNamespaces, fault: cutOneWay},
 		{name: "slow-image", what: "a slow link while an image is on its way", setting: cutting, can: canNamespaces, prepare: inNamespaces, fault: slowImage},
-		{name: "points", what: "SIGKILL at the named crash points", setting: cutting, fault: crashPoints},
+		{name: "points", what: "SIGKILL at the named crash points", setting: cutting, more: pointsLeft, fault: crashPoints},
 		{name: "old-backup", what: "an old copy of a voter's data is put back", setting: three, fault: oldBackup},
 		{name: "lost", what: "a voter's data is gone", setting: three, fault: lostData},
 		{name: "swapped", what: "two nodes' data directories are exchanged", setting: five, fault: swapped},

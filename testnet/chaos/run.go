@@ -26,6 +26,8 @@ type row struct {
 	// prepare makes ready what the row needs outside of the network, and gives
 	// what takes it away again.
 	prepare func(ctx context.Context, r *rig, s *setting) (func(), error)
+	// more asks for runs beyond the number that was asked for.
+	more func(r *rig) bool
 	// fault makes one fault under load and ends it: when it returns, every process
 	// runs again and nothing is cut.
 	fault func(ctx context.Context, r *rig) error
@@ -43,7 +45,9 @@ type rig struct {
 	program   string
 	abandoned bool           // the network of this run waits for a person, and is given up
 	points    []string       // crash points of the source
+	hitGoal   int            // hits that each of them should have
 	tried     map[string]int // by crash point
+	counted   map[string]int // by crash point: hits, also of earlier goes
 	way       map[string]int // by crash point: which of the ways reached it
 	toolHits  map[string]int // by crash point, in programs that are no nodes
 	flips     []string       // bits that were turned
@@ -56,6 +60,8 @@ type matrix struct {
 	runs    int
 	seed    uint64
 	points  []string
+	hits    map[string]int // by crash point, in earlier goes
+	hitGoal int
 	logf    func(format string, args ...any)
 }
 
@@ -71,7 +77,7 @@ func (m *matrix) measure(ctx context.Context, w *row) (*Result, error) {
 		}
 	}
 	result.Unreached = map[string]string{}
-	r := &rig{points: m.points, tried: map[string]int{}, way: map[string]int{}, toolHits: map[string]int{}, program: m.program, dice: rand.New(rand.NewPCG(m.seed, uint64(len(w.name)))), result: result, dir: filepath.Join(m.dir, w.name)}
+	r := &rig{points: m.points, hitGoal: m.hitGoal, tried: map[string]int{}, counted: addCounts(m.hits, nil), way: map[string]int{}, toolHits: map[string]int{}, program: m.program, dice: rand.New(rand.NewPCG(m.seed, uint64(len(w.name)))), result: result, dir: filepath.Join(m.dir, w.name)}
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
 		return result, err
 	}
@@ -85,7 +91,7 @@ func (m *matrix) measure(ctx context.Context, w *row) (*Result, error) {
 			return result, err
 		}
 	}
-	for r.run = 1; r.run <= m.runs; r.run++ {
+	for r.run = 1; r.run <= m.runs || w.more != nil && w.more(r); r.run++ {
 		if err := m.once(ctx, w, r, set); err != nil {
 			return result, fmt.Errorf("%s: run %d: %w", w.name, r.run, errors.Join(err, m.close(r, true)))
 		}
@@ -108,7 +114,9 @@ func (m *matrix) once(ctx context.Context, w *row, r *rig, s setting) error {
 	}
 	began := time.Now()
 	err := m.torment(ctx, w, r)
-	r.result.Runs++
+	if ctx.Err() == nil {
+		r.result.Runs++
+	}
 	_, broken := r.witness.Violations()
 	m.logf("%s: run %d of %d: %s, violations %v, writers failed %d times%s", w.name, r.run, m.runs,
 		time.Since(began).Round(time.Millisecond), broken, len(r.load.failures), firstLine(r.load.failures))
@@ -135,10 +143,14 @@ func (m *matrix) torment(ctx context.Context, w *row, r *rig) error {
 	if err := r.load.awaitAcks(ctx, 10); err != nil {
 		return fmt.Errorf("before the fault: %w", err)
 	}
-	if err := w.fault(ctx, r); err != nil {
+	if err := w.fault(ctx, r); err != nil && ctx.Err() != nil {
 		return fmt.Errorf("the fault: %w", err)
+	} else if err != nil {
+		r.witness.Violate(Heals, "", "the fault could not be made, or did not end: %v", err)
+		return nil
 	}
 	if r.abandoned {
+		r.load.giveUp()
 		return nil
 	}
 	ended := time.Now()
