@@ -161,9 +161,13 @@ func Recover(cfg Config, log *slog.Logger) (RecoverInfo, error) {
 	if err := life.write(cfg.Data); err != nil {
 		return RecoverInfo{}, err
 	}
+	raftDir := filepath.Join(cfg.Data, "raft")
+	if err := os.MkdirAll(raftDir, 0o700); err != nil { // a restored backup brings no log
+		return RecoverInfo{}, fmt.Errorf("data: %w", err)
+	}
 	info, err := withState(&cfg, func(s *store.Store, info *RecoverInfo) error {
 		return consensus.Recover(consensus.RecoverConfig{
-			Dir:    filepath.Join(cfg.Data, "raft"),
+			Dir:    raftDir,
 			Term:   anchoredTerm(&cfg, life),
 			Server: consensus.Server{ID: life.server(), Address: cfg.Listen.Raft, Voter: true},
 			Logger: log,
