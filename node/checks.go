@@ -110,6 +110,9 @@ func (s *checkService) answer(ctx context.Context, req *apiv1.CheckRequest, who 
 	if err := s.node.awaitSize(ctx, req.MinSize); err != nil {
 		return nil, err
 	}
+	if s.node.Head().Size == 0 { // not even founded: it has never heard of anything
+		return nil, status.Error(codes.Unavailable, check.ErrEmpty.Error())
+	}
 	scratch := s.scratch.Get().(*checkScratch)
 	defer s.scratch.Put(scratch)
 	for {
