@@ -84,22 +84,27 @@ func standing(txn *badger.Txn, id risk.ListingID) (*risk.Standing, error) {
 
 // standingOf is standing where the record is at hand.
 func standingOf(txn *badger.Txn, id risk.ListingID, raw []byte) (*risk.Standing, error) {
+	one, _, err := standingAndBody(txn, id, raw)
+	return one, err
+}
+
+func standingAndBody(txn *badger.Txn, id risk.ListingID, raw []byte) (*risk.Standing, risk.Body, error) {
 	l, err := risk.ReadListing(id, raw)
 	if err != nil {
-		return nil, fmt.Errorf("%w: listing %s: %w", ErrDamaged, id, err)
+		return nil, risk.Body{}, fmt.Errorf("%w: listing %s: %w", ErrDamaged, id, err)
 	}
 	body, err := readBody(txn, l.Rev)
 	if err == nil && body.Erased() {
 		err = errors.New("has no body")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: listing %s: %w", ErrDamaged, id, err)
+		return nil, body, fmt.Errorf("%w: listing %s: %w", ErrDamaged, id, err)
 	}
 	content, err := risk.DecodeListingBody(body.Data)
 	if err != nil {
-		return nil, fmt.Errorf("%w: listing %s: %w", ErrDamaged, id, err)
+		return nil, body, fmt.Errorf("%w: listing %s: %w", ErrDamaged, id, err)
 	}
-	return &risk.Standing{Listing: *l, Body: *content}, nil
+	return &risk.Standing{Listing: *l, Body: *content}, body, nil
 }
 
 // Tokens yields each token that has a listing, once, in the order of the keys.

@@ -246,7 +246,20 @@ func verify(m *meta) error {
 	// A reset of the network's time can let a newer listing go, and with it the
 	// link, before an older one of the same key.
 	strict := net == nil || net.Resets == 0
-	return errors.Join(verifyLinks(txn), verifyListings(txn, m, strict), verifyRuleSets(txn))
+	led, err := verifyListings(txn, m, strict)
+	return errors.Join(err, countLinks(txn, led), verifyRuleSets(txn))
+}
+
+// countLinks: there is a link for each listing that its own key leads to, and
+// none besides, so each leads to what it is about. Only if the numbers differ is
+// each link followed, which costs two reads, to name the one that is wrong.
+func countLinks(txn *badger.Txn, led uint64) error {
+	links := uint64(0)
+	err := walkLinks(txn, false, func(*badger.Item) error { links++; return nil })
+	if err != nil || links == led {
+		return err
+	}
+	return verifyLinks(txn)
 }
 
 // verifyLinks: each link leads to a listing that it is about.
@@ -269,16 +282,17 @@ func verifyLinks(txn *badger.Txn) error {
 }
 
 // verifyListings: each listing has the body that it committed to, and its key a
-// link to it or to a newer one.
-func verifyListings(txn *badger.Txn, m *meta, strict bool) error {
+// link to it or to a newer one. It counts those that the link of their key leads
+// to.
+func verifyListings(txn *badger.Txn, m *meta, strict bool) (led uint64, err error) {
 	n := uint64(0)
-	err := walk(txn, []byte{risk.TableListings}, true, func(item *badger.Item) error {
+	err = walk(txn, []byte{risk.TableListings}, true, func(item *badger.Item) error {
 		n++
 		raw, err := item.ValueCopy(nil)
 		if err != nil {
 			return err
 		}
-		one, err := standingOf(txn, risk.ParseListingRecordKey(item.Key()), raw)
+		one, body, err := standingAndBody(txn, risk.ParseListingRecordKey(item.Key()), raw)
 		if err != nil {
 			return badImage("%v", err)
 		}
@@ -290,12 +304,15 @@ func verifyListings(txn *badger.Txn, m *meta, strict bool) error {
 		if older := newest.Leaf < l.ID.Leaf || newest.Leaf == l.ID.Leaf && newest.Item < l.ID.Item; strict && (!found || older) {
 			return badImage("no link leads to listing %s", l.ID)
 		}
-		return verifyBody(txn, l.Rev, l.Item.Commitment)
+		if newest == l.ID {
+			led++
+		}
+		return holdBody(&body, l.Rev, l.Item.Commitment)
 	})
 	if err == nil && n != m.listings {
 		err = fmt.Errorf("%w: %d of %d listings can be read", ErrDamaged, n, m.listings)
 	}
-	return err
+	return led, err
 }
 
 func verifyRuleSets(txn *badger.Txn) error {
@@ -317,6 +334,10 @@ func verifyBody(txn *badger.Txn, id risk.ItemID, commitment risk.Hash) error {
 	if err != nil {
 		return badImage("body %s: %v", id, err)
 	}
+	return holdBody(&body, id, commitment)
+}
+
+func holdBody(body *risk.Body, id risk.ItemID, commitment risk.Hash) error {
 	if body.Erased() || body.Commit() != commitment {
 		return badImage("body %s is not the one that was committed to", id)
 	}
