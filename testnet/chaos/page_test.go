@@ -47,6 +47,14 @@ func TestAResultsFileWithABadLineSaysWhere(t *testing.T) {
 	}
 }
 
+func TestTheResultsDoNotSayWhereFilesLie(t *testing.T) {
+	var r Result
+	r.note("open /var/run/net-1/data/raft/mark: %s", "no space")
+	if want := "open …/mark: no space"; !slices.Equal(r.Notes, []string{want}) {
+		t.Errorf("notes: %q, want %q", r.Notes, want)
+	}
+}
+
 func TestCrashPointsAreFoundInTheSource(t *testing.T) {
 	dir := t.TempDir()
 	source := "package p\n\nfunc f() {\n\tfault.Point(\"store: b\")\n\tfault.Point(\"store: a\")\n\tother.Point(\"no\")\n}\n"

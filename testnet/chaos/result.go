@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"time"
 )
@@ -130,10 +131,15 @@ func (r *Result) add(o *Result) {
 
 // note says something to the reader of the page, once.
 func (r *Result) note(format string, args ...any) {
-	if text := fmt.Sprintf(format, args...); !slices.Contains(r.Notes, text) && len(r.Notes) < 12 {
+	if text := withoutPaths(fmt.Sprintf(format, args...)); !slices.Contains(r.Notes, text) && len(r.Notes) < 12 {
 		r.Notes = append(r.Notes, text)
 	}
 }
+
+var directories = regexp.MustCompile(`/(?:[\w.\-]+/)+`)
+
+// withoutPaths leaves out where files lie: that is another place at each run.
+func withoutPaths(text string) string { return directories.ReplaceAllString(text, "…/") }
 
 func addCounts[K comparable](a, b map[K]int) map[K]int {
 	sum := map[K]int{}

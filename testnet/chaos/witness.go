@@ -122,7 +122,7 @@ func (w *Witness) Violate(i Invariant, node, format string, args ...any) {
 func (w *Witness) violate(i Invariant, node, format string, args ...any) {
 	w.broken[i]++
 	if w.broken[i] <= violationCap {
-		w.violations = append(w.violations, Violation{i, node, time.Now(), fmt.Sprintf(format, args...)})
+		w.violations = append(w.violations, Violation{i, node, time.Now(), withoutPaths(fmt.Sprintf(format, args...))})
 	}
 }
 
