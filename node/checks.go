@@ -111,7 +111,7 @@ func (s *checkService) answer(ctx context.Context, req *apiv1.CheckRequest, who 
 		return nil, err
 	}
 	if s.node.Head().Size == 0 { // not even founded: it has never heard of anything
-		return nil, status.Error(codes.Unavailable, check.ErrEmpty.Error())
+		return nil, errNoState
 	}
 	scratch := s.scratch.Get().(*checkScratch)
 	defer s.scratch.Put(scratch)
@@ -121,7 +121,7 @@ func (s *checkService) answer(ctx context.Context, req *apiv1.CheckRequest, who 
 			return nil, err
 		}
 		if err := s.node.checker.Check(&scratch.query, &scratch.verdict); errors.Is(err, check.ErrEmpty) {
-			return nil, status.Error(codes.Unavailable, err.Error())
+			return nil, errNoState
 		} else if err != nil {
 			return nil, status.Error(codes.InvalidArgument, err.Error())
 		}

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	apiv1 "github.com/risknet/risknet/api/v1"
+	"github.com/risknet/risknet/check"
 	"github.com/risknet/risknet/consensus"
 	"github.com/risknet/risknet/risk"
 	"github.com/risknet/risknet/rules"
@@ -46,6 +47,9 @@ func (n *Node) submit(ctx context.Context, req *apiv1.SubmitRequest, mayForward 
 	if err != nil {
 		return nil, refusalStatus(err)
 	}
+	if n.Head().Size == 0 {
+		return nil, errNoState
+	}
 	if err := n.courtesy(signed); err != nil {
 		return nil, err
 	}
@@ -57,6 +61,10 @@ func (n *Node) submit(ctx context.Context, req *apiv1.SubmitRequest, mayForward 
 	}
 	return receipt, err
 }
+
+// errNoState is what a node answers that is not founded or has only just begun a
+// new life: another may be asked.
+var errNoState = status.Error(codes.Unavailable, check.ErrEmpty.Error())
 
 // courtesy refuses early what the network would refuse later, so that it costs
 // one node and not all. Nobody relies on it.

@@ -6,7 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
+
+// lockPatience is how long a process that was just killed may still hold its
+// files, while its threads end.
+const lockPatience = 2 * time.Second
 
 // lockData keeps a second process out of a data directory. The kernel lets go
 // when the process ends, however it ends.
@@ -15,7 +20,12 @@ func lockData(data string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data: %w", err)
 	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	for end := time.Now().Add(lockPatience); ; <-time.After(20 * time.Millisecond) {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) || time.Now().After(end) {
+			break
+		}
+	}
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		err = fmt.Errorf("data: another process runs on %s; end it first, or name another directory", data)
 	}

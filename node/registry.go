@@ -62,6 +62,9 @@ func (s *registryService) Listings(ctx context.Context, req *apiv1.ListingsReque
 		return nil, err
 	}
 	view := s.node.checker.Load()
+	if view.Head.Size == 0 {
+		return nil, errNoState
+	}
 	now := max(s.node.now().UnixMilli(), view.Time)
 	m := &apiv1.ListingsResponse{Head: headMessage(view.Head)}
 	for _, asked := range req.Tokens {
