@@ -8,10 +8,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"gopkg.in/yaml.v3"
 
+	apiv1 "github.com/risknet/risknet/api/v1"
 	"github.com/risknet/risknet/client"
 	"github.com/risknet/risknet/enrol"
 	"github.com/risknet/risknet/node"
@@ -33,7 +35,7 @@ const inviteTime = time.Minute
 // is ready. After an error, Add again goes on where this one broke off.
 func (p *Processes) Add(ctx context.Context, voter bool) (*Added, error) {
 	plan := p.plan()
-	e := &entry{plan: plan, number: len(p.Nodes), voter: voter, base: p.Nodes[0].Config}
+	e := &entry{plan: plan, voter: voter, base: p.Nodes[0].Config}
 	added, err := e.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -63,7 +65,7 @@ func (p *Processes) plan() *Plan {
 
 // Add lets one more node in, as [Processes.Add] does.
 func (l *Local) Add(ctx context.Context, voter bool) (*Added, error) {
-	e := &entry{plan: l.Plan, number: len(l.Plan.Nodes), voter: voter, base: l.Plan.Nodes[0].Config}
+	e := &entry{plan: l.Plan, voter: voter, base: l.Plan.Nodes[0].Config}
 	added, err := e.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -77,10 +79,9 @@ func (l *Local) Add(ctx context.Context, voter bool) (*Added, error) {
 
 // entry is one node on its way in.
 type entry struct {
-	plan   *Plan
-	number int // how many nodes there are
-	voter  bool
-	base   string // configuration file whose tuning the newcomer takes over
+	plan  *Plan
+	voter bool
+	base  string // configuration file whose tuning the newcomer takes over
 
 	client *client.Client
 	author *client.Author
@@ -89,8 +90,8 @@ type entry struct {
 // enter does both ends up to the node's first start. Each step finds what an
 // earlier attempt has left: a profile, or a whole directory.
 func (e *entry) enter(ctx context.Context) (_ *Added, err error) {
-	if e.number >= MaxNodes {
-		return nil, fmt.Errorf("--dir: the network has %d nodes, and one machine is asked to carry at most %d", e.number, MaxNodes)
+	if have := len(e.plan.Nodes); have >= MaxNodes {
+		return nil, fmt.Errorf("--dir: the network has %d nodes, and one machine is asked to carry at most %d", have, MaxNodes)
 	}
 	hub, err := client.LoadProfile(e.plan.Profiles[hubName])
 	if err != nil {
@@ -103,9 +104,13 @@ func (e *entry) enter(ctx context.Context) (_ *Added, err error) {
 	if e.author, err = client.NewAuthor(ctx, e.client); err != nil {
 		return nil, err
 	}
-	name := fmt.Sprintf("n%d", e.number+1)
+	number, err := e.vacancy(ctx)
+	if err != nil {
+		return nil, err
+	}
+	name := nodeName(number)
 	dir := filepath.Join(e.plan.Dir, "nodes", name)
-	added := &Added{Node: PlannedNode{Name: name, Institution: institutionOf(e.number), Voter: e.voter,
+	added := &Added{Node: PlannedNode{Name: name, Institution: institutionOf(number), Voter: e.voter,
 		Dir: dir, Config: filepath.Join(dir, "node.yaml")}}
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 		if err := e.join(ctx, added); err != nil {
@@ -114,6 +119,31 @@ func (e *entry) enter(ctx context.Context) (_ *Added, err error) {
 	}
 	// If we crash here, the next Add finds a directory that has joined.
 	return added, e.settle(ctx, added)
+}
+
+func nodeName(i int) string { return fmt.Sprintf("n%d", i+1) }
+
+// vacancy is the first number whose name is free. A record of the same name and
+// institution that is no node of the plan is what an attempt left that broke off;
+// one of another institution is a node that somebody let in by hand.
+func (e *entry) vacancy(ctx context.Context) (int, error) {
+	network, err := e.client.Network(ctx)
+	if err != nil {
+		return 0, err
+	}
+	taken := map[string]bool{}
+	for _, n := range e.plan.Nodes {
+		taken[n.Name] = true
+	}
+	number := len(e.plan.Nodes)
+	for ; ; number++ {
+		byHand := slices.ContainsFunc(network.Nodes, func(n *apiv1.Node) bool {
+			return n.Name == nodeName(number) && n.Institution != institutionOf(number)
+		})
+		if !byHand && !taken[nodeName(number)] {
+			return number, nil
+		}
+	}
 }
 
 // join invites on a loopback port and takes the invitation up.
@@ -187,7 +217,8 @@ func (e *entry) authority() (*node.Authority, error) {
 // tune gives the newcomer the pace of the other nodes, and a fault socket.
 func (e *entry) tune(cfg *node.Config) {
 	if base, err := node.LoadConfig(e.base); err == nil {
-		cfg.Raft, cfg.Stale, cfg.Limits, cfg.Log, cfg.Development = base.Raft, base.Stale, base.Limits, base.Log, base.Development
+		cfg.Raft, cfg.Stale, cfg.Disk, cfg.Limits = base.Raft, base.Stale, base.Disk, base.Limits
+		cfg.Log, cfg.Development = base.Log, base.Development
 	}
 	cfg.FaultControl = "fault.sock"
 }

@@ -87,6 +87,7 @@ func TestANodeJoinsARunningNetworkAndHoldsAllOfIt(t *testing.T) {
 func TestAnAddAfterOneThatBrokeOffTakesItsPlace(t *testing.T) {
 	net := start(t, 1, 1)
 	terms, request := newcomer("n2")
+	terms.Institution = "member-1"
 	first, err := net.hub("hub").Register(net.ctx, terms, request)
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +100,23 @@ func TestAnAddAfterOneThatBrokeOffTakesItsPlace(t *testing.T) {
 	own := net.client("member-1", "") // was there before, served by n1
 	if own.Endpoint() != added.Node.API {
 		t.Errorf("the profile asks %s, the node listens at %s", own.Endpoint(), added.Node.API)
+	}
+}
+
+func TestAnAddLeavesANodeAloneThatCameInByHand(t *testing.T) {
+	net := start(t, 1, 1)
+	terms, request := newcomer("n2")
+	terms.Institution = "acme-pay"
+	if _, err := net.hub("hub").Register(net.ctx, terms, request); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"n3", "n4"} {
+		if added := net.adds(false); added.Node.Name != want {
+			t.Errorf("added %s, want %s", added.Node.Name, want)
+		}
+	}
+	if row := net.row("n2"); row == nil || row.Institution != "acme-pay" {
+		t.Errorf("n2 is %+v", row)
 	}
 }
 
