@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -119,7 +120,7 @@ func nextLife(cfg *Config) (incarnation, error) {
 			life.Number = max(life.Number, found.Number)
 		}
 	}
-	life.Number++
+	life.Number = numberAfter(life.Number, time.Now())
 	return life, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/risknet/risknet/fault"
 )
@@ -36,41 +37,57 @@ type course struct {
 
 // judge compares the incarnation in the anchor with the one in the data
 // directory. Nil means that there is no such file.
-func judge(anchored, held *incarnation, hasData, anchorEmpty bool) (course, error) {
+func judge(anchored, held *incarnation, hasData, anchorEmpty bool, next func(after uint64) uint64) (course, error) {
 	switch {
 	case anchored == nil && held == nil && !hasData:
-		return course{number: 1, begin: true}, nil
+		return course{number: next(0), begin: true}, nil
 	case anchored == nil && !hasData:
-		return course{number: held.Number + 1, begin: true, because: "the anchor is missing"}, nil
+		return course{number: next(held.Number), begin: true, because: "the anchor is missing"}, nil
 	case anchored == nil:
-		return course{number: 1}, &doubt{reason: "the anchor is missing, so it may be a copy or a backup"}
+		return course{number: next(0)}, &doubt{reason: "the anchor is missing, so it may be a copy or a backup"}
 	case !hasData && anchorEmpty:
 		return course{number: anchored.Number, begin: true}, nil
 	case !hasData:
-		return course{number: anchored.Number + 1, begin: true, because: "the data is gone that the anchor speaks of"}, nil
+		return course{number: next(anchored.Number), begin: true, because: "the data is gone that the anchor speaks of"}, nil
 	case held == nil:
 		return course{number: anchored.Number}, &doubt{reason: "it does not say whose it is"}
 	case held.Number < anchored.Number && anchorEmpty:
 		return course{number: anchored.Number, begin: true, because: "the data is of an earlier life"}, nil
 	case held.Number < anchored.Number:
-		return course{number: anchored.Number + 1, begin: true, because: "the data is of an earlier life"}, nil
+		return course{number: next(anchored.Number), begin: true, because: "the data is of an earlier life"}, nil
 	case held.Number > anchored.Number:
 		return course{number: held.Number}, &doubt{reason: "the anchor is older than it", number: held.Number}
 	}
 	return course{number: held.Number}, nil
 }
 
+// nextNumber is the number of a life that begins now: the milliseconds since
+// 1970, or more if the last one had as many. A node that has lost every memory of
+// its lives so takes a number that it never had before. Only the founder of a
+// network begins with 1, and alone may found.
+func (n *Node) nextNumber(after uint64) uint64 {
+	if after == 0 && len(n.founding) > 0 {
+		return 1
+	}
+	return numberAfter(after, n.now())
+}
+
+func numberAfter(last uint64, now time.Time) uint64 {
+	return max(last+1, uint64(now.UnixMilli()))
+}
+
 // openPast reads anchor and incarnations and begins a new life where that is
 // decided without a look into the data.
 func (n *Node) openPast() error {
 	n.life = incarnation{Network: n.network, Node: n.id, Number: 1}
+	n.newborn = true
 	anchored, err := n.ownIncarnation("anchor", n.cfg.Anchor)
 	held, heldErr := n.ownIncarnation("data", n.cfg.Data)
 	if err := errors.Join(err, heldErr); err != nil {
 		return err
 	}
 	if anchored != nil {
-		n.life.Number = anchored.Number
+		n.life.Number, n.newborn = anchored.Number, false
 	}
 	if n.anchor, err = openAnchor(n.cfg.Anchor, n.life); err != nil {
 		return &doubt{reason: err.Error()}
@@ -82,7 +99,7 @@ func (n *Node) openPast() error {
 	if err != nil {
 		return err
 	}
-	way, err := judge(anchored, held, hasData, n.anchor.empty())
+	way, err := judge(anchored, held, hasData, n.anchor.empty(), n.nextNumber)
 	if err != nil {
 		return err
 	}
@@ -92,7 +109,6 @@ func (n *Node) openPast() error {
 	if way.because != "" {
 		n.log.Warn("this node begins a new life", "because", way.because, "server", n.life.server())
 	}
-	n.newborn = way.number == 1
 	n.anchor.reset(n.life)
 	return beginLife(&n.cfg, n.life)
 }
@@ -187,7 +203,7 @@ func putAside(data string, number uint64) error {
 		}
 		before = before[1:]
 	}
-	aside := filepath.Join(data, fmt.Sprintf("%s%010d", asidePrefix, number))
+	aside := filepath.Join(data, fmt.Sprintf("%s%013d", asidePrefix, number))
 	for there, _ := holdsData(aside); there; there, _ = holdsData(aside) {
 		aside += "-again"
 	}

@@ -212,7 +212,7 @@ func (n *Node) resolve(ctx context.Context, d *doubt) error {
 			found = found || seen.Ready && seen.Size >= d.need
 		}
 		if found {
-			n.life.Number = max(n.life.Number, d.number, number) + 1
+			n.life.Number = numberAfter(max(n.life.Number, d.number, number), n.now())
 			n.log.Warn("the others hold everything; this node begins a new life", "server", n.life.server())
 			return beginLife(&n.cfg, n.life)
 		}
