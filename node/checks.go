@@ -113,6 +113,9 @@ func (s *checkService) answer(ctx context.Context, req *apiv1.CheckRequest, who 
 	if s.node.Head().Size == 0 { // not even founded: it has never heard of anything
 		return nil, errNoState
 	}
+	if err := s.node.lacksKey(); err != nil {
+		return nil, status.Error(codes.Unavailable, err.Error())
+	}
 	scratch := s.scratch.Get().(*checkScratch)
 	defer s.scratch.Put(scratch)
 	for {

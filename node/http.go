@@ -51,12 +51,25 @@ func (n *Node) readyz(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
+// neverFresh is more than any age: a view that was never known to be complete has
+// the longest there is.
+const neverFresh = 100 * 365 * 24 * time.Hour
+
 func (n *Node) ready() error {
 	if n.checker.Load().Head.Size == 0 {
 		return errors.New("not ready: no network has been founded or joined")
 	}
 	if !n.founded.Load() {
 		return errors.New("not ready: the founding commands are not all in")
+	}
+	if err := n.lacksKey(); err != nil {
+		return fmt.Errorf("not ready: %w", err)
+	}
+	if err := n.disk.hold(); err != nil && n.checker.Age() > n.cfg.Stale.MaxAge {
+		return fmt.Errorf("not ready: %w", err)
+	}
+	if n.checker.Age() > neverFresh {
+		return errors.New("not ready: the view has not yet been compared with a leader's")
 	}
 	if age := n.checker.Age(); age > n.cfg.Stale.MaxAge {
 		return fmt.Errorf("not ready: the view is %s old, the limit is %s", age.Round(time.Millisecond), n.cfg.Stale.MaxAge)

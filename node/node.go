@@ -46,6 +46,7 @@ type Node struct {
 	order   *consensus.Replica
 	secrets []TokenKey
 	keys    atomic.Pointer[keyState]
+	keyless atomic.Pointer[error] // the key of an epoch in use is not here
 
 	founding []*risk.Signed
 	founded  atomic.Bool // the founding commands are in, or none were given
@@ -230,7 +231,10 @@ func (n *Node) close() error {
 		n.gate.Cut()
 	}
 	if n.order != nil {
-		errs = append(errs, n.order.Stop())
+		err := n.order.Stop()
+		if errs = append(errs, err); errors.Is(err, consensus.ErrDisk) {
+			return errors.Join(errs...) // it still writes; the process has to end
+		}
 	}
 	for _, l := range []net.Listener{n.listeners.raft, n.listeners.api, n.listeners.http} {
 		if l != nil {

@@ -124,7 +124,11 @@ func (n *Node) freshen(ctx context.Context) error {
 		asked := n.now()
 		index, err := n.readIndex(ctx)
 		if err == nil && n.awaitApplied(ctx, index) {
-			n.checker.SetFresh(asked)
+			if err := n.lacksKey(); err != nil {
+				n.end(err) // it has arrived in the present, and the epoch is in use
+			} else {
+				n.checker.SetFresh(asked)
+			}
 		}
 		if !pause(ctx, freshenEvery) {
 			return nil

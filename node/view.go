@@ -36,9 +36,7 @@ func (s *source) Tokens(version uint64, yield func(risk.Kind, risk.Token) error)
 func (n *Node) absorb(cut store.Cut) {
 	if cut.ScopesChanged || cut.EpochsChanged {
 		// Before the view: see checkService.answer.
-		if err := n.loadKeys(); err != nil {
-			n.end(err) // without the key, what is listed under it would be missed
-		}
+		n.loadOrLackKeys()
 	}
 	batch := check.Batch{Version: cut.Version, Head: cut.Head, Time: cut.Time,
 		Linked: keysOf(cut.Linked), Unlinked: keysOf(cut.Unlinked)}
@@ -75,12 +73,37 @@ func keysOf(list []store.Key) []check.Key {
 	return keys
 }
 
+// loadOrLackKeys keeps a node from answering while it lacks the key of an epoch
+// in use: what is listed under it would be missed. A node that passes through the
+// past on its way to the present may go on without the key of an epoch that was
+// closed since; see freshen for one that has arrived.
+func (n *Node) loadOrLackKeys() {
+	err := n.loadKeys()
+	if err == nil {
+		n.keyless.Store(nil)
+		return
+	}
+	n.keyless.Store(&err)
+	if n.checker.Age() <= n.cfg.Stale.MaxAge {
+		n.end(err)
+	}
+}
+
+// lacksKey is why this node may not answer; nil if it may.
+func (n *Node) lacksKey() error {
+	if err := n.keyless.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // resetView makes the view of the whole state: at start, and when a restored
 // image has taken its place.
 func (n *Node) resetView() error {
 	head := n.store.Head()
-	if err := n.loadKeys(); err != nil {
-		return err
+	n.loadOrLackKeys()
+	if n.keys.Load() == nil { // it has never had any
+		return n.lacksKey()
 	}
 	sets, err := n.ruleSets()
 	if err != nil {

@@ -158,7 +158,7 @@ func printCheck(w io.Writer, out checkJSON) {
 	if out.Listed {
 		listed = fmt.Sprintf("listed by %d", out.Reporters)
 	}
-	fmt.Fprintf(w, "%s (%s; rules %d, size %d, root %.16s, %d ms old)\n", paint(out.Advice), listed, out.RulesVersion, out.Size, out.Root, out.AgeMS)
+	fmt.Fprintf(w, "%s (%s; rules %d, size %d, root %.16s, age %s)\n", paint(out.Advice), listed, out.RulesVersion, out.Size, out.Root, ageText(out.AgeMS))
 	if out.Stale {
 		fmt.Fprintln(w, "the node has lost touch: its stale policy is part of this answer")
 	}

@@ -56,9 +56,21 @@ func emitStatus(cmd *cobra.Command, list []*apiv1.StatusRow) error {
 			continue
 		}
 		lines = append(lines, table.Row{s.Name, paint(s.Role), s.Institution, s.Size, s.Root[:min(16, len(s.Root))], s.Lag,
-			fmt.Sprintf("%d ms", s.AgeMS), many(s.Listings), s.RulesVersion, s.LedgerFrom})
+			ageText(s.AgeMS), many(s.Listings), s.RulesVersion, s.LedgerFrom})
 	}
 	return emit(cmd, out, func(w io.Writer) {
 		rows(w, table.Row{"node", "role", "institution", "size", "root", "lag", "age", "listings", "rules", "ledger from"}, lines)
 	})
+}
+
+// neverFresh is more than any age: a view that was never known to be complete has
+// the longest there is.
+const neverFresh = 100 * 365 * 24 * 3600 * 1000
+
+// ageText is an age for people.
+func ageText(ms int64) string {
+	if ms > neverFresh {
+		return "unknown"
+	}
+	return fmt.Sprintf("%d ms", ms)
 }

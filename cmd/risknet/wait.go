@@ -81,6 +81,8 @@ func whatIsMissing(list []*apiv1.StatusRow, names []string, voters int) string {
 		case len(names) > 0 && !slices.Contains(names, r.Name):
 		case r.Role == "down":
 			missing = append(missing, r.Name+" is down")
+		case r.AgeMs > neverFresh:
+			missing = append(missing, r.Name+" has not compared its view with a leader's yet")
 		case r.Lag > 0:
 			missing = append(missing, fmt.Sprintf("%s is %d leaves behind", r.Name, r.Lag))
 		case first != nil && string(first.Root) != string(r.Root):
