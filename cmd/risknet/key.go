@@ -15,12 +15,12 @@ import (
 
 func newKeyCommand() *cobra.Command {
 	return newNoun("key", "Make, add and retire the keys that sign for an institution",
-		newKeyNewCommand(), newKeyAddCommand(), newKeyRetireCommand(), newKeyListCommand())
+		newKeyNewCommand(), newKeyShowCommand(), newKeyAddCommand(), newKeyRetireCommand(), newKeyListCommand())
 }
 
 type newKeyJSON struct {
 	File       string `json:"file"`
-	PublicFile string `json:"public_file"`
+	PublicFile string `json:"public_file,omitempty"`
 	Public     string `json:"public"`
 	ID         string `json:"id"`
 }
@@ -45,6 +45,21 @@ nowhere; FILE.pub holds the public half, which others need to add or admit it.`,
 		})
 	}
 	return cmd
+}
+
+func newKeyShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "show FILE",
+		Short:   "Say the id and the public half of a key in a file, of either half",
+		Example: "  risknet key show acme-2027.key", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			public, err := client.LoadEitherKey(args[0])
+			if err != nil {
+				return fmt.Errorf("FILE: %w", err)
+			}
+			out := newKeyJSON{File: args[0], Public: fmt.Sprintf("%x", public.Bytes), ID: public.ID().String()}
+			return emit(cmd, out, func(w io.Writer) { fmt.Fprintf(w, "id:     %s\npublic: %s\n", out.ID, out.Public) })
+		}}
 }
 
 type keyChangeJSON struct {

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	gojq "github.com/itchyny/gojq/cli"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 
@@ -16,7 +18,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"risknet": main})
+	testscript.Main(m, map[string]func(){
+		"risknet": main,
+		"jq":      func() { os.Exit(gojq.Run()) }, // for the operations guide; nobody has to install it
+	})
 }
 
 // TestScripts holds conversations: most need no network, one starts its own in
