@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/risknet/risknet/client"
 	"github.com/risknet/risknet/risk"
 )
 
@@ -124,6 +125,31 @@ func TestANodeWithoutAnyMemoryIsAnotherServer(t *testing.T) {
 		}
 		n.agree()
 		n.voters(3)
+	}
+}
+
+// A node that has only just begun has heard of nothing, so it says nothing.
+func TestANewLifeAnswersNothingBeforeItHasAState(t *testing.T) {
+	n := start(t, 3, 3)
+	n.reports("member-1", "n2", risk.KindIP, values(0, 50)...)
+	n.agree()
+	for _, name := range []string{"n1", "n2", "n3"} { // nobody is left to bring it up to date
+		n.must(n.Kill(name))
+	}
+	n.must(os.RemoveAll(filepath.Join(n.dir("n3"), "data")))
+	n.must(n.Start("n3"))
+	c := n.client("member-2", "n3")
+	q := &client.Question{}
+	n.must(q.Set("ip", "198.18.0.7"))
+	if a, err := c.Check(n.ctx, q); err == nil || !strings.Contains(err.Error(), "no state yet") {
+		t.Errorf("a node without a state answers %v, %v", a, err)
+	}
+	for _, name := range []string{"n1", "n2"} {
+		n.must(n.Start(name))
+	}
+	n.must(n.AwaitReady(n.ctx, "n3"))
+	if a := n.check("n3", "ip", "198.18.0.7", 0); !a.Listed {
+		t.Errorf("n3 is ready and answers %v", a)
 	}
 }
 
