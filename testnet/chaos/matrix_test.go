@@ -46,7 +46,8 @@ func TestMatrix(t *testing.T) {
 	for _, r := range before {
 		m.hits = addCounts(m.hits, r.Hits)
 	}
-	for _, w := range chosen(t) {
+	some, others := chosen(t)
+	for _, w := range some {
 		t.Run(w.name, func(t *testing.T) {
 			m.logf = t.Logf
 			result, err := m.measure(ctx, &w)
@@ -64,6 +65,9 @@ func TestMatrix(t *testing.T) {
 			}
 		})
 	}
+	for _, name := range others {
+		t.Run(name, func(t *testing.T) { measureElsewhere(ctx, t, root, name, file) })
+	}
 	page := filepath.Join(root, "docs", "reliability.md")
 	if path := os.Getenv("RISKNET_CHAOS_PAGE"); path != "" {
 		page = path
@@ -71,21 +75,29 @@ func TestMatrix(t *testing.T) {
 	writePage(t, file, page, m.points)
 }
 
-func chosen(t *testing.T) []row {
-	all := rows()
+// chosen gives the rows to measure here, and the names of those that other rooms
+// measure.
+func chosen(t *testing.T) ([]row, []string) {
+	all, some, others := rows(), []row(nil), []string(nil)
 	names := os.Getenv("RISKNET_CHAOS_ROWS")
 	if names == "" {
-		return all
+		for _, e := range elsewhereRows {
+			others = append(others, e.name)
+		}
+		return all, others
 	}
-	var some []row
 	for name := range strings.SplitSeq(names, ",") {
 		at := slices.IndexFunc(all, func(w row) bool { return w.name == name })
-		if at < 0 {
+		if at >= 0 {
+			some = append(some, all[at])
+			continue
+		}
+		if name != "page" && !slices.ContainsFunc(elsewhereRows, func(e elsewhereRow) bool { return e.name == name }) {
 			t.Fatalf("RISKNET_CHAOS_ROWS: there is no row %q", name)
 		}
-		some = append(some, all[at])
+		others = append(others, name) // "page" measures nothing and writes the page
 	}
-	return some
+	return some, others
 }
 
 func writePage(t *testing.T, results, page string, points []string) {

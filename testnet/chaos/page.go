@@ -36,7 +36,14 @@ In every run writers on several nodes publish and lift listings, a reader on eac
 
 // Page renders the results.
 func Page(all []Result, points []string) string {
-	rows := Merge(all)
+	var rows, other []Result
+	for _, r := range Merge(all) {
+		if r.elsewhere() {
+			other = append(other, r)
+		} else {
+			rows = append(rows, r)
+		}
+	}
 	var page strings.Builder
 	page.WriteString(pageHead)
 	page.WriteString("\n## Fault × invariant × runs × violations\n\n")
@@ -44,6 +51,8 @@ func Page(all []Result, points []string) string {
 	evidence(&page, rows)
 	leaderKills(&page, rows)
 	pointTable(&page, rows, points)
+	simulatedTable(&page, other)
+	damageTable(&page, other)
 	notes(&page, rows)
 	return page.String()
 }

@@ -25,14 +25,16 @@ type Result struct {
 	Operations int               `json:"operations"` // judged by porcupine
 	Broken     map[Invariant]int `json:"broken"`
 	Violations []Violation       `json:"violations,omitempty"`
-	HealMillis []int64           `json:"heal_ms"`            // from the end of the fault to health
-	Images     int               `json:"images,omitempty"`   // installed
-	Failover   []int64           `json:"failover_ms"`        // from the kill of a leader to the next acknowledged write
-	Hits       map[string]int    `json:"hits,omitempty"`     // by crash point
-	Peaks      Peaks             `json:"peaks"`              // of any process
-	Skipped    string            `json:"skipped,omitempty"`  // why this machine cannot run the row
-	Notes      []string          `json:"notes,omitempty"`    // what a reader of the page should know
-	Unreached  map[string]string `json:"unreached,omitzero"` // crash points that were not hit, and why
+	HealMillis []int64           `json:"heal_ms"`              // from the end of the fault to health
+	Images     int               `json:"images,omitempty"`     // installed
+	Failover   []int64           `json:"failover_ms"`          // from the kill of a leader to the next acknowledged write
+	Hits       map[string]int    `json:"hits,omitempty"`       // by crash point
+	Peaks      Peaks             `json:"peaks"`                // of any process
+	Simulated  float64           `json:"simulated_s,omitzero"` // seconds of fake time
+	Outcomes   map[string]int    `json:"outcomes,omitempty"`   // of damage to a file
+	Skipped    string            `json:"skipped,omitempty"`    // why this machine cannot run the row
+	Notes      []string          `json:"notes,omitempty"`      // what a reader of the page should know
+	Unreached  map[string]string `json:"unreached,omitzero"`   // crash points that were not hit, and why
 }
 
 // Peaks are the largest figures that a process showed.
@@ -115,6 +117,8 @@ func (r *Result) add(o *Result) {
 	r.Seconds, r.Runs = r.Seconds+o.Seconds, r.Runs+o.Runs
 	r.Acked, r.Answers, r.Operations = r.Acked+o.Acked, r.Answers+o.Answers, r.Operations+o.Operations
 	r.Images += o.Images
+	r.Simulated += o.Simulated
+	r.Outcomes = addCounts(r.Outcomes, o.Outcomes)
 	r.Broken = addCounts(r.Broken, o.Broken)
 	r.Hits = addCounts(r.Hits, o.Hits)
 	r.Violations = append(slices.Clone(r.Violations), o.Violations...)
