@@ -112,7 +112,8 @@ func simulatedTable(page *strings.Builder, rows []Result) {
 }
 
 // The outcomes of a damaged file, as the store's test names them.
-var outcomes = []string{"refused", "same answers", "goes on from the sync or later", "violation"}
+var outcomes = []string{"refused at open", "refused when asked", "refused when installed", "the same answers",
+	"goes on from what was synced, or later", "violation"}
 
 func damageTable(page *strings.Builder, rows []Result) {
 	head, total, violations := false, 0, 0

@@ -24,8 +24,8 @@ func TestWhatOtherRoomsMeasureStandsOnThePage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	damage, err := ReadDamage(write("damage", `{"file":".sst","damage":"flip","outcome":"refused","runs":30}
-{"file":".sst","damage":"cut","outcome":"refused","runs":12}
+	damage, err := ReadDamage(write("damage", `{"file":".sst","damage":"flip","outcome":"refused at open","runs":30}
+{"file":".sst","damage":"cut","outcome":"refused at open","runs":12}
 {"file":".mem","damage":"cut","outcome":"violation","runs":1}
 `), time.Time{})
 	if err != nil {
@@ -36,8 +36,8 @@ func TestWhatOtherRoomsMeasureStandsOnThePage(t *testing.T) {
 		"| pause | 2 | 36.0 | 16 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 |",
 		"| skew | 1 | 12.0 | 8 | 0 | 0 | 0 | 0 | 0 | 0 | 2 | 0 | 0 | 0 | 1 |",
 		"2.00 simulated cluster-days, 3 violations.",
-		"| .sst | 42 | 42 | 0 | 0 | 0 |",
-		"| .mem | 1 | 0 | 0 | 0 | 1 |",
+		"| .sst | 42 | 42 | 0 | 0 | 0 | 0 | 0 |",
+		"| .mem | 1 | 0 | 0 | 0 | 0 | 0 | 1 |",
 		"43 damages, 1 violations.",
 	} {
 		if !strings.Contains(page, want) {
