@@ -48,7 +48,7 @@ var bugs = map[string]bug{
 		"consensus", "Wiped|Preface|Meant"},
 	"a vote goes out before its term is remembered elsewhere": {"consensus/terms.go",
 		"if term <= t.told || t.onTerm == nil {", "if true {",
-		"consensus", "TermThatIsNotAnchored"},
+		"consensus", "TermIsToldBefore"},
 	"an old data directory is taken for the newest": {"node/witness.go",
 		"if held.index >= anchored.LogIndex && held.term >= anchored.Term {", "if true {",
 		"node", "FallsShort"},
