@@ -35,11 +35,10 @@ type Node struct {
 	health  *health.Server
 	metrics *metrics
 
-	lock    *os.File
-	life    incarnation
-	newborn bool // nothing of an earlier life was found, anywhere on this machine
-	anchor  *anchor
-	disk    *disk
+	lock   *os.File
+	life   incarnation
+	anchor *anchor
+	disk   *disk
 
 	store   *store.Store
 	checker *check.Checker
@@ -220,8 +219,11 @@ func (n *Node) foundNetwork(ctx context.Context) error {
 	if err := n.bringFounding(ctx, n.founding); err != nil {
 		return err
 	}
-	n.founded.Store(ctx.Err() == nil)
-	return nil
+	if ctx.Err() != nil {
+		return nil
+	}
+	n.founded.Store(true)
+	return n.mayFound(false)
 }
 
 // close releases what is open, in the order in which it depends on each other.

@@ -51,14 +51,12 @@ func (n *Node) startOrder(ctx context.Context) error {
 // founded before: not by this node, by what its anchor knows, and not with the
 // others, as far as they answer.
 func (n *Node) bootstrap(ctx context.Context) error {
-	if len(n.founding) == 0 || n.life.Number > 1 || n.store.Position().Index > 0 {
+	if !n.isFounder() || n.store.Position().Index > 0 {
 		return nil
 	}
-	if n.newborn {
-		for _, seen := range askWitnesses(ctx, n.peers, n.id, foundingAddresses(n.founding, n.id)) {
-			if seen.Size > 0 {
-				return &doubt{reason: "it is empty, and the network that it would found is there already"}
-			}
+	for _, seen := range askWitnesses(ctx, n.peers, n.id, foundingAddresses(n.founding, n.id)) {
+		if seen.Size > 0 {
+			return &doubt{reason: "it is empty, and the network that it would found is there already"}
 		}
 	}
 	if err := n.order.Bootstrap(); err != nil && !errors.Is(err, consensus.ErrNotEmpty) {

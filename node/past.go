@@ -63,14 +63,8 @@ func judge(anchored, held *incarnation, hasData, anchorEmpty bool, next func(aft
 
 // nextNumber is the number of a life that begins now: the milliseconds since
 // 1970, or more if the last one had as many. A node that has lost every memory of
-// its lives so takes a number that it never had before. Only the founder of a
-// network begins with 1, and alone may found.
-func (n *Node) nextNumber(after uint64) uint64 {
-	if after == 0 && len(n.founding) > 0 {
-		return 1
-	}
-	return numberAfter(after, n.now())
-}
+// its lives so takes a number that it never had before.
+func (n *Node) nextNumber(after uint64) uint64 { return numberAfter(after, n.now()) }
 
 func numberAfter(last uint64, now time.Time) uint64 {
 	return max(last+1, uint64(now.UnixMilli()))
@@ -80,14 +74,13 @@ func numberAfter(last uint64, now time.Time) uint64 {
 // decided without a look into the data.
 func (n *Node) openPast() error {
 	n.life = incarnation{Network: n.network, Node: n.id, Number: 1}
-	n.newborn = true
 	anchored, err := n.ownIncarnation("anchor", n.cfg.Anchor)
 	held, heldErr := n.ownIncarnation("data", n.cfg.Data)
 	if err := errors.Join(err, heldErr); err != nil {
 		return err
 	}
 	if anchored != nil {
-		n.life.Number, n.newborn = anchored.Number, false
+		n.life.Number = anchored.Number
 	}
 	if n.anchor, err = openAnchor(n.cfg.Anchor, n.life); err != nil {
 		return &doubt{reason: err.Error()}
@@ -106,10 +99,19 @@ func (n *Node) openPast() error {
 	if n.life.Number = way.number; !way.begin {
 		return nil
 	}
+	n.anchor.reset(n.life)
+	if anchored == nil && held == nil && len(n.founding) > 0 {
+		if err := n.mayFound(true); err != nil {
+			return err
+		}
+		return beginLife(&n.cfg, n.life)
+	}
 	if way.because != "" {
 		n.log.Warn("this node begins a new life", "because", way.because, "server", n.life.server())
+		if err := n.mayFound(false); err != nil {
+			return err
+		}
 	}
-	n.anchor.reset(n.life)
 	return beginLife(&n.cfg, n.life)
 }
 
@@ -130,6 +132,30 @@ func (n *Node) ownIncarnation(key, dir string) (*incarnation, error) {
 		return nil, fmt.Errorf("%s: %s is the directory of node %s, and this is %s; two nodes' directories may have been swapped, put each back where it was", key, dir, found.Node, n.id)
 	}
 	return found, nil
+}
+
+// founderFile lies in the anchor while this node may found its network: from its
+// very first start until the network is there. A node that begins another life
+// must not found a second one.
+const founderFile = "founder"
+
+func (n *Node) mayFound(may bool) error {
+	path := filepath.Join(n.cfg.Anchor, founderFile)
+	if may {
+		return writeFileSync(path, []byte(n.network.String()+"\n"))
+	}
+	if err := os.Remove(path); err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	return syncDir(n.cfg.Anchor)
+}
+
+func (n *Node) isFounder() bool {
+	_, err := os.Stat(filepath.Join(n.cfg.Anchor, founderFile))
+	return err == nil && len(n.founding) > 0
 }
 
 // What belongs to one life, in the data directory.

@@ -214,6 +214,9 @@ func (n *Node) resolve(ctx context.Context, d *doubt) error {
 		if found {
 			n.life.Number = numberAfter(max(n.life.Number, d.number, number), n.now())
 			n.log.Warn("the others hold everything; this node begins a new life", "server", n.life.server())
+			if err := n.mayFound(false); err != nil {
+				return err
+			}
 			return beginLife(&n.cfg, n.life)
 		}
 		if n.now().Sub(told) > 10*time.Second {
