@@ -188,7 +188,8 @@ func badDisk(ctx context.Context, r *rig) error {
 	late := time.AfterFunc(2*time.Second, func() { _ = trace.Process.Kill() })
 	defer late.Stop()
 	_ = trace.Wait()
-	if r.gone(ctx, name, 500*time.Millisecond) {
+	// A node that cannot write tries for some seconds more before it ends.
+	if r.gone(ctx, name, 12*time.Second) {
 		r.result.note("%s of %s ended the node: %s", failure, calls, shorten(r.logs[name].errorLine()))
 		return r.network.run(name)
 	}
