@@ -355,10 +355,10 @@ func (p *Processes) fault(name, word string) error {
 	if err != nil {
 		return err
 	}
-	if !n.ours() {
+	conn, err := net.DialTimeout("unix", filepath.Join(filepath.Dir(n.Config), "fault.sock"), 2*time.Second)
+	if err != nil && !n.ours() {
 		return p.notRunning(name)
 	}
-	conn, err := net.DialTimeout("unix", filepath.Join(filepath.Dir(n.Config), "fault.sock"), 2*time.Second)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", word, name, err)
 	}
