@@ -17,6 +17,8 @@ This page is written by one command, which torments networks of real processes a
 
 In every run writers on several nodes publish and lift listings, a reader on each node asks checks (with and without a size that the answer must have reached), the fault is made and ended, the network must be healthy within 30 s, and then every node is compared with every acknowledgement and with every other node. [DESIGN.md](../DESIGN.md) says why it should hold.
 
+The aim is 20 runs of each fault, 50 hits of each crash point, 10 simulated cluster-days and 1,000 damaged files, without a violation. Results are gathered over several goes; a fault that is not in the table, or has fewer, is not measured out yet.
+
 | | promise |
 |---|---|
 | I1 | an acknowledged command is never lost, reordered or applied twice |
@@ -136,7 +138,7 @@ func notes(page *strings.Builder, rows []Result) {
 		if r.Skipped != "" {
 			fmt.Fprintf(page, "- **%s** was not run here: %s.\n", r.What, r.Skipped)
 		}
-		for _, note := range r.Notes {
+		for _, note := range r.Notes[:min(1, len(r.Notes))] {
 			fmt.Fprintf(page, "- **%s**: %s.\n", r.What, note)
 		}
 		for _, v := range firstOfEach(r.Violations) {
