@@ -398,7 +398,7 @@ func report(t *testing.T, table map[[3]string]int) {
 }
 
 // Damage to a table while it is in use is refused where it is met, and the scan
-// of everything meets it.
+// of everything meets it, unless it changes nothing.
 func TestDamageWhileTheStateIsOpenIsFound(t *testing.T) {
 	f := newFixture(t)
 	seed := rand.Uint64()
@@ -437,8 +437,17 @@ func TestDamageWhileTheStateIsOpenIsFound(t *testing.T) {
 		if err != nil {
 			refused++
 		}
-		if _, err := s.VerifyAll(ctx); !errors.Is(err, ErrDamaged) {
-			t.Errorf("seed %d: byte %d of %s: the scan of everything says %v", seed, at, path, err)
+		_, found := s.VerifyAll(ctx)
+		version := s.Version()
+		mustClose(t, s)
+		if errors.Is(found, ErrDamaged) {
+			continue
+		}
+		// Blocks are compressed and their checksums are of what comes out of them:
+		// other bytes can say the same. Or the table was merged into another before.
+		s = open(t, dir, Options{})
+		if answers, err := answersOf(s); found != nil || err != nil || answers != f.answers[version] {
+			t.Errorf("seed %d: byte %d of %s: the scan of everything says %v; opened again it answers otherwise, %v", seed, at, path, found, err)
 		}
 		mustClose(t, s)
 	}
