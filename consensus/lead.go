@@ -14,6 +14,9 @@ type leadership struct {
 	mu      sync.Mutex
 	reign   *reign
 	changes chan struct{}
+
+	known string        // the leader's id, as Leadership gave it last
+	moved chan struct{} // closed when another id is known
 }
 
 // reign is one period of leading. It is ready once everything of earlier terms
@@ -53,6 +56,7 @@ func (r *Replica) watch(notify <-chan bool) {
 				r.endReign()
 				return
 			}
+			r.Leadership()
 			r.tick()
 		}
 	})
@@ -158,6 +162,18 @@ func (r *Replica) Changes() <-chan struct{} { return r.lead.changes }
 func (r *Replica) Leader() (id, address string) {
 	a, i := r.raft.LeaderWithID()
 	return string(i), string(a)
+}
+
+// Leadership is the id of the leader that this server knows, or empty, and a
+// channel that is closed when that is no longer so.
+func (r *Replica) Leadership() (id string, moved <-chan struct{}) {
+	r.lead.mu.Lock()
+	defer r.lead.mu.Unlock()
+	if id, _ = r.Leader(); id != r.lead.known {
+		close(r.lead.moved)
+		r.lead.known, r.lead.moved = id, make(chan struct{})
+	}
+	return id, r.lead.moved
 }
 
 // TransferLeadership hands leadership to the most advanced other voter and

@@ -182,7 +182,7 @@ func Start(cfg Config, machine Machine) (*Replica, error) {
 		cfg:      cfg,
 		delivery: newDelivery(machine, at),
 		peers:    newPeers(),
-		lead:     leadership{changes: make(chan struct{}, 1)},
+		lead:     leadership{changes: make(chan struct{}, 1), moved: make(chan struct{})},
 		stamps:   newStamps(cfg.Now, machine.LastAt),
 		slots:    make(chan struct{}, maxInFlight),
 		reads:    make(chan chan error),

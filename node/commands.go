@@ -55,11 +55,38 @@ func (n *Node) submit(ctx context.Context, req *apiv1.SubmitRequest, mayForward 
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.Limits.SubmitWait)
 	defer cancel()
-	receipt, err := n.propose(ctx, signed)
-	if errors.Is(err, consensus.ErrNotLeader) && mayForward {
-		return n.forward(ctx, req)
+	if !mayForward {
+		return n.propose(ctx, signed)
 	}
-	return receipt, err
+	return n.ordered(ctx, req, signed)
+}
+
+// askAgain is how long a command waits for a leader that may be another by then.
+const askAgain = 50 * time.Millisecond
+
+// ordered has a command ordered by whoever leads. It waits through an election:
+// the same bytes are applied once, however often they are handed over.
+func (n *Node) ordered(ctx context.Context, req *apiv1.SubmitRequest, signed *risk.Signed) (*apiv1.Receipt, error) {
+	for {
+		_, moved := n.order.Leadership()
+		receipt, err := n.propose(ctx, signed)
+		if errors.Is(err, consensus.ErrNotLeader) {
+			receipt, err = n.forward(ctx, req, moved)
+		}
+		if status.Code(err) != codes.Unavailable {
+			return receipt, err
+		}
+		timer := time.NewTimer(askAgain)
+		select {
+		case <-moved:
+		case <-timer.C:
+		case <-n.closing:
+			return nil, err
+		case <-ctx.Done():
+			return nil, err
+		}
+		timer.Stop()
+	}
 }
 
 // errNoState is what a node answers that is not founded or has only just begun a
@@ -165,12 +192,22 @@ func receiptOf(a *store.Applied) *apiv1.Receipt {
 	return r
 }
 
-// forward hands the command to the leader; there it is not handed on again.
-func (n *Node) forward(ctx context.Context, req *apiv1.SubmitRequest) (*apiv1.Receipt, error) {
+// forward hands the command to the leader, as long as it leads; there it is not
+// handed on again.
+func (n *Node) forward(ctx context.Context, req *apiv1.SubmitRequest, moved <-chan struct{}) (*apiv1.Receipt, error) {
 	peer, err := n.leader()
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-moved:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	receipt, err := peer.Forward(ctx, req)
 	if status.Code(err) == codes.Canceled || status.Code(err) == codes.DeadlineExceeded {
 		return nil, status.Errorf(codes.Unavailable, "the leader did not answer in time; send the same bytes again, they are applied once")
@@ -224,9 +261,10 @@ func refusalStatus(err error) error {
 func (n *Node) bringFounding(ctx context.Context, commands []*risk.Signed) error {
 	for i, signed := range commands {
 		for n.Head().Size < uint64(len(commands)) {
+			_, moved := n.order.Leadership()
 			receipt, err := n.propose(ctx, signed)
 			if errors.Is(err, consensus.ErrNotLeader) && n.Head().Size > 0 {
-				receipt, err = n.forward(ctx, &apiv1.SubmitRequest{Signed: signed.Encode()})
+				receipt, err = n.forward(ctx, &apiv1.SubmitRequest{Signed: signed.Encode()}, moved)
 			}
 			if err == nil && receipt.Result == risk.Accepted.String() {
 				break

@@ -129,7 +129,7 @@ func DefaultConfig() Config {
 		Anchor: "anchor",
 		Stale:  StaleConfig{MaxAge: 30 * time.Second, Advice: risk.StepUp.String()},
 		Disk:   DiskConfig{Reserve: 1 << 30},
-		Raft: RaftConfig{Heartbeat: time.Second, Election: time.Second, Lease: 500 * time.Millisecond,
+		Raft: RaftConfig{Heartbeat: 600 * time.Millisecond, Election: 600 * time.Millisecond, Lease: 300 * time.Millisecond,
 			CommitTimeout: 2 * time.Millisecond, TrailingLogs: 8192, SnapshotThreshold: 8192,
 			SnapshotInterval: 2 * time.Minute},
 		Limits: LimitsConfig{Streams: 1024, Connections: 4096, Message: 4 << 20,

@@ -54,6 +54,7 @@ type Node struct {
 	fatal        chan error    // one place: why the node must stop
 	damage       chan error    // one place: what a check has found
 	clockSetBack atomic.Bool   // the next stamp may be lower than the last
+	closing      chan struct{} // closed when calls under way are to end
 	nodesChanged chan struct{} // one place: the node records are to be looked at
 
 	listeners struct{ raft, api, http net.Listener }
@@ -72,7 +73,7 @@ type Node struct {
 func New(ctx context.Context, cfg Config, env Environment, log *slog.Logger) (*Node, error) {
 	env = env.withDefaults()
 	n := &Node{cfg: cfg, env: env, log: log, now: env.Now, health: newHealth(),
-		nodesChanged: make(chan struct{}, 1), fatal: make(chan error, 1), damage: make(chan error, 1)}
+		closing: make(chan struct{}), nodesChanged: make(chan struct{}, 1), fatal: make(chan error, 1), damage: make(chan error, 1)}
 	err := n.open(ctx)
 	if err == nil {
 		n.metrics = newMetrics(n)

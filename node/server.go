@@ -95,6 +95,7 @@ func callerOf(ctx context.Context) Identity {
 func (n *Node) serveAPI(ctx context.Context) error {
 	server := n.newServer()
 	defer context.AfterFunc(ctx, func() {
+		close(n.closing)
 		n.health.Shutdown()
 		hard := time.AfterFunc(2*time.Second, server.Stop)
 		defer hard.Stop()

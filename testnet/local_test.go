@@ -25,8 +25,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// quick makes elections short; the code is the same.
+// quick makes elections short, and the patience with them; the code is the same.
 func quick(cfg *node.Config) {
+	cfg.Limits.SubmitWait = 4 * time.Second
 	cfg.Raft.Heartbeat, cfg.Raft.Election, cfg.Raft.Lease = 300*time.Millisecond, 300*time.Millisecond, 150*time.Millisecond
 }
 
@@ -217,6 +218,23 @@ func TestAcknowledgedListingsSurviveTheLeader(t *testing.T) {
 		t.Errorf("%s came back without what was listed meanwhile: %v", leader, a)
 	}
 	n.agree()
+}
+
+// The caller does not see an election: the one call that it made is answered.
+func TestAWriteWaitsForTheNextLeader(t *testing.T) {
+	n := start(t, 3, 3)
+	items, bodies := publication(time.Now().Add(time.Hour), "")
+	signed, err := n.author("member-1").Sign(&risk.Listings{}, items, bodies)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Kill(n.Leader()); err != nil {
+		t.Fatal(err)
+	}
+	receipt, err := n.submit(hubName, n.names()[0], signed.Encode())
+	if err != nil || receipt.Result != risk.Accepted.String() || !receipt.Visible {
+		t.Errorf("a write right after the leader died: %v, %v", receipt, err)
+	}
 }
 
 func TestPrefixesAndParentsAreAskedWhenTheyAreListed(t *testing.T) {
