@@ -26,6 +26,7 @@ const (
 type images struct {
 	machine  Machine
 	counts   *imageCounts
+	kept     *kept
 	sending  chan struct{}   // a slot for each image under way
 	stopping <-chan struct{} // ends the wait for a slot
 
@@ -35,8 +36,8 @@ type images struct {
 
 var _ raft.SnapshotStore = (*images)(nil)
 
-func newImages(machine Machine, counts *imageCounts, stopping <-chan struct{}) *images {
-	return &images{machine: machine, counts: counts, sending: make(chan struct{}, maxImages), stopping: stopping}
+func newImages(machine Machine, counts *imageCounts, kept *kept, stopping <-chan struct{}) *images {
+	return &images{machine: machine, counts: counts, kept: kept, sending: make(chan struct{}, maxImages), stopping: stopping}
 }
 
 // meta describes a position to raft. Its size is known only once an image is open.
@@ -88,7 +89,8 @@ func (s *images) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 		return nil, nil, fmt.Errorf("open image: %w", err)
 	}
 	m, err := meta(stateID, image.Position(), image.Size())
-	out := &outgoing{Image: image, left: image.Size(), counts: s.counts, done: func() { <-s.sending }}
+	release := s.kept.hold(image.Position().Index)
+	out := &outgoing{Image: image, left: image.Size(), counts: s.counts, done: func() { release(); <-s.sending }}
 	if err != nil {
 		out.Close()
 		return nil, nil, err

@@ -201,7 +201,8 @@ func reconcileLog(log raft.LogStore, at Position) error {
 // already holds. Raft truncates at whatever index a leader names.
 type guardedLog struct {
 	logStore
-	d *delivery
+	d    *delivery
+	kept *kept
 }
 
 // GetLog does not see what was cut. The log on disk still gives entries that were
@@ -225,15 +226,20 @@ func (g guardedLog) StoreLogs(logs []*raft.Log) error {
 
 func (g guardedLog) StoreLog(l *raft.Log) error { return g.StoreLogs([]*raft.Log{l}) }
 
-// DeleteRange lets three things pass: a cut of what is on disk in the machine, a
-// truncation of what was never delivered, and the end of a log that an image
-// replaced.
+// DeleteRange lets three things pass: a cut of what is on disk in the machine, as
+// far as no image on its way needs it; a truncation of what was never delivered;
+// and the end of a log that an image replaced.
 func (g guardedLog) DeleteRange(from, to uint64) error {
 	durable := to <= g.d.synced.Load()
 	undelivered := from > g.d.applied.Load()
 	if !durable && !undelivered && !g.d.superseded.Load() {
 		return fmt.Errorf("delete entries %d to %d of the log: the state is at %d and on disk up to %d",
 			from, to, g.d.applied.Load(), g.d.synced.Load())
+	}
+	if durable && !undelivered && !g.d.superseded.Load() {
+		if to = g.kept.limit(to); to < from {
+			return nil
+		}
 	}
 	return g.logStore.DeleteRange(from, to)
 }

@@ -326,6 +326,7 @@ type testMachine struct {
 	unsync  error         // Sync fails with it
 	corrupt bool          // images are sent with a wrong byte
 	hold    chan struct{} // ApplyBatch waits for it
+	slow    time.Duration // each write of an image that comes takes as long
 }
 
 // with changes or reads the machine between two of its calls.
@@ -454,6 +455,11 @@ func (m *testMachine) StageImage() (Staging, error) { return &testStaging{m: m},
 type testStaging struct {
 	bytes.Buffer
 	m *testMachine
+}
+
+func (s *testStaging) Write(p []byte) (int, error) {
+	<-time.After(s.m.slow)
+	return s.Buffer.Write(p)
 }
 
 func (s *testStaging) Install(want Position) error {

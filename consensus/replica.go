@@ -216,8 +216,9 @@ func (r *Replica) startRaft(machine Machine, logger *bridge, notify chan<- bool)
 			err = fmt.Errorf("consensus: start raft: %w", err)
 		}
 	}()
-	r.raft, err = raft.NewRaft(r.cfg.raftConfig(logger, notify), r.delivery, guardedLog{r.disk, r.delivery},
-		r.terms, newImages(machine, &r.delivery.counts, r.stopping), r.trans)
+	kept := &kept{}
+	r.raft, err = raft.NewRaft(r.cfg.raftConfig(logger, notify), r.delivery, guardedLog{r.disk, r.delivery, kept},
+		r.terms, newImages(machine, &r.delivery.counts, kept, r.stopping), r.trans)
 	return err
 }
 

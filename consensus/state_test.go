@@ -189,7 +189,7 @@ func TestTwoImagesAtATime(t *testing.T) {
 	machine := &testMachine{}
 	machine.state.At = position(7)
 	stopping := make(chan struct{})
-	store := newImages(machine, new(imageCounts), stopping)
+	store := newImages(machine, new(imageCounts), new(kept), stopping)
 	_, first, err1 := store.Open(stateID)
 	_, second, err2 := store.Open(stateID)
 	if err1 != nil || err2 != nil {
@@ -214,7 +214,7 @@ func position(index uint64) Position {
 
 func TestSnapshotStoreReportsTheMachine(t *testing.T) {
 	machine := &testMachine{}
-	store := newImages(machine, new(imageCounts), nil)
+	store := newImages(machine, new(imageCounts), new(kept), nil)
 	if list, err := store.List(); err != nil || len(list) != 0 {
 		t.Fatalf("an empty machine lists %v, %v", list, err)
 	}
@@ -316,7 +316,7 @@ func TestGuardedLog(t *testing.T) {
 			store := newMemStore()
 			d := newDelivery(&testMachine{}, position(6))
 			d.raiseSynced(4)
-			g := guardedLog{store, d}
+			g := guardedLog{store, d, new(kept)}
 			for i := range uint64(9) {
 				if err := g.StoreLog(&raft.Log{Index: i + 1}); err != nil {
 					t.Fatal(err)
