@@ -92,6 +92,9 @@ type DiskConfig struct {
 	// node takes nothing new, neither proposals nor entries nor images, and goes
 	// on answering checks. A full disk would end it in the middle of a write.
 	Reserve int64 `koanf:"reserve"`
+	// VerifyEvery is the time between two readings of all tables, which find rot
+	// before a listing is needed that it has struck.
+	VerifyEvery time.Duration `koanf:"verify_every"`
 }
 
 // RaftConfig tunes consensus; the defaults fit nodes within one country.
@@ -128,7 +131,7 @@ func DefaultConfig() Config {
 		Data:   "data",
 		Anchor: "anchor",
 		Stale:  StaleConfig{MaxAge: 30 * time.Second, Advice: risk.StepUp.String()},
-		Disk:   DiskConfig{Reserve: 1 << 30},
+		Disk:   DiskConfig{Reserve: 1 << 30, VerifyEvery: time.Hour},
 		Raft: RaftConfig{Heartbeat: 600 * time.Millisecond, Election: 600 * time.Millisecond, Lease: 300 * time.Millisecond,
 			CommitTimeout: 2 * time.Millisecond, TrailingLogs: 8192, SnapshotThreshold: 8192,
 			SnapshotInterval: 2 * time.Minute},
@@ -276,6 +279,9 @@ func (c *Config) check() error {
 }
 
 func (c *Config) checkDirectories() error {
+	if c.Disk.VerifyEvery < time.Second {
+		return fmt.Errorf("config: disk.verify_every: %s; give at least 1s, such as 1h", c.Disk.VerifyEvery)
+	}
 	if c.Disk.Reserve < 0 {
 		return fmt.Errorf("config: disk.reserve: %d; give the bytes to keep free, 0 or more", c.Disk.Reserve)
 	}

@@ -62,14 +62,34 @@ func (n *Node) failed(err error) error {
 func (n *Node) alarm(err error) {
 	n.log.Error("alarm", "error", err)
 	if _, damaged := errors.AsType[*check.DamageError](err); damaged {
-		select {
-		case n.damage <- err:
-		default: // the first is enough
-		}
+		n.damaged(err)
 	}
 }
 
-// watchDamage waits for a check to find what should be there missing. The node
+// damaged has the node rebuilt.
+func (n *Node) damaged(err error) {
+	select {
+	case n.damage <- err:
+	default: // the first is enough
+	}
+}
+
+// verifyTables finds rot before something needs what it has struck: what applies
+// a command could take it for "not there".
+func (n *Node) verifyTables(ctx context.Context) error {
+	for pause(ctx, n.cfg.Disk.VerifyEvery) {
+		err := n.store.VerifyTables()
+		if err != nil {
+			n.log.Error("alarm", "error", err)
+		}
+		if errors.Is(err, store.ErrDamaged) {
+			n.damaged(err)
+		}
+	}
+	return nil
+}
+
+// watchDamage waits for damage that was found while the node runs. The node
 // goes on, closed where it is damaged and right elsewhere, until the others can
 // rebuild it.
 func (n *Node) watchDamage(ctx context.Context) error {

@@ -52,7 +52,7 @@ type Node struct {
 	abandon  atomic.Bool
 
 	fatal        chan error    // one place: why the node must stop
-	damage       chan error    // one place: what a check has found
+	damage       chan error    // one place: what a check or verifyTables has found
 	clockSetBack atomic.Bool   // the next stamp may be lower than the last
 	closing      chan struct{} // closed when calls under way are to end
 	nodesChanged chan struct{} // one place: the node records are to be looked at
@@ -201,6 +201,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	group.Go(func() error { n.checker.Run(ctx); return nil })
 	group.Go(func() error { return n.watchFailure(ctx) })
 	group.Go(func() error { return n.watchDamage(ctx) })
+	group.Go(func() error { return n.verifyTables(ctx) })
 	group.Go(func() error { return n.watchDisk(ctx) })
 	group.Go(func() error { return n.keepAnchor(ctx) })
 	group.Go(func() error { return n.backfill(ctx) })

@@ -403,7 +403,7 @@ func TestDamageWhileTheStateIsOpenIsFound(t *testing.T) {
 	f := newFixture(t)
 	seed := rand.Uint64()
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	refused := 0
+	refused, inTables := 0, 0
 	for range 12 {
 		dir := t.TempDir()
 		for name, file := range f.files {
@@ -437,6 +437,9 @@ func TestDamageWhileTheStateIsOpenIsFound(t *testing.T) {
 		if err != nil {
 			refused++
 		}
+		if err := s.VerifyTables(); err != nil {
+			inTables++
+		}
 		_, found := s.VerifyAll(ctx)
 		version := s.Version()
 		mustClose(t, s)
@@ -450,6 +453,9 @@ func TestDamageWhileTheStateIsOpenIsFound(t *testing.T) {
 			t.Errorf("seed %d: byte %d of %s: the scan of everything says %v; opened again it answers otherwise, %v", seed, at, path, found, err)
 		}
 		mustClose(t, s)
+	}
+	if inTables < 6 { // all but what was merged before, or says the same
+		t.Errorf("the reading of the tables found %d of 12", inTables)
 	}
 	t.Logf("%d of 12 met it", refused)
 }

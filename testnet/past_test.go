@@ -1,13 +1,16 @@
 package testnet
 
 import (
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/risknet/risknet/client"
+	"github.com/risknet/risknet/node"
 	"github.com/risknet/risknet/risk"
 )
 
@@ -193,6 +196,39 @@ func TestAMissingOrDamagedAnchorIsADoubtThatTheOthersEnd(t *testing.T) {
 			n.voters(3)
 		})
 	}
+}
+
+// Nobody asks for what the rot has struck; the node finds it all the same.
+func TestRotInATableIsFoundWhileTheNodeRuns(t *testing.T) {
+	n := startTuned(t, Options{Nodes: 3, Voters: 3, Tune: func(c *node.Config) {
+		quick(c)
+		c.Disk.VerifyEvery = time.Second
+	}})
+	last := n.reports("member-1", "n2", risk.KindIP, values(0, 500)...)
+	n.agree()
+	n.must(n.Kill("n3"))
+	n.comesBack("n3") // now what it holds is in tables
+	before := n.server("n3")
+	tables, err := filepath.Glob(filepath.Join(n.dir("n3"), "data", "state", "state-*", "*.sst"))
+	if n.must(err); len(tables) == 0 {
+		t.Fatal("there are no tables")
+	}
+	table, err := os.OpenFile(tables[0], os.O_RDWR, 0) // in place: badger has it mapped
+	n.must(err)
+	one := make([]byte, 1)
+	at, err := table.Seek(-2, io.SeekEnd) // of the checksum's length
+	n.must(err)
+	_, err = table.ReadAt(one, at)
+	n.must(err)
+	_, err = table.WriteAt([]byte{one[0] ^ 4}, at)
+	n.must(err)
+	n.must(table.Close())
+	n.until("n3 begins another life", func() bool { return n.Node("n3").Server() != before })
+	n.must(n.AwaitReady(n.ctx, "n3"))
+	if a := n.check("n3", "ip", "198.18.0.7", last.Size); !a.Listed {
+		t.Errorf("n3 answers %v", a)
+	}
+	n.agree()
 }
 
 func flip(n *network, file string) {
