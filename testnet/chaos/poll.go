@@ -79,7 +79,7 @@ func (n *network) measure(name string, pid int) {
 	if node, err := n.Node(name); err == nil {
 		p.DiskMiB = diskMiB(filepath.Dir(node.Config))
 	}
-	p.Goroutines = n.goroutines(name)
+	p.Goroutines, _ = n.metric(name, "go_goroutines") // 0 if it does not answer
 	n.mu.Lock()
 	n.peaks.Cover(p)
 	n.mu.Unlock()
@@ -100,25 +100,24 @@ func (n *network) measure(name string, pid int) {
 
 func residentMiB(pid int) int { return procField(pid, "VmRSS:") >> 10 }
 
-// goroutines reads a node's own metrics; 0 if it does not answer.
-func (n *network) goroutines(name string) int {
+// metric reads one of a node's own metrics.
+func (n *network) metric(name, metric string) (int, error) {
 	p, err := n.Node(name)
 	if err != nil {
-		return 0
+		return 0, err
 	}
 	answer, err := n.web.Get("https://" + p.HTTP + "/metrics")
 	if err != nil {
-		return 0
+		return 0, err
 	}
 	defer answer.Body.Close()
 	text, _ := io.ReadAll(answer.Body)
 	for line := range strings.SplitSeq(string(text), "\n") {
-		if rest, found := strings.CutPrefix(line, "go_goroutines "); found {
-			number, _ := strconv.Atoi(rest)
-			return number
+		if rest, found := strings.CutPrefix(line, metric+" "); found {
+			return strconv.Atoi(rest)
 		}
 	}
-	return 0
+	return 0, fmt.Errorf("%s does not tell %s", name, metric)
 }
 
 func procField(pid int, field string) int {
