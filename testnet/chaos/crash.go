@@ -75,8 +75,19 @@ func crashPoints(ctx context.Context, r *rig) error {
 		if err := r.hit(ctx, point); err != nil {
 			return fmt.Errorf("%s: %w", point, err)
 		}
+		// Another blow before all votes are back could strike a majority.
+		if err := r.settled(ctx); err != nil {
+			return fmt.Errorf("%s: the network does not heal: %w", point, err)
+		}
 	}
 	return nil
+}
+
+// settled waits until the network is whole again.
+func (n *network) settled(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, healTime)
+	defer cancel()
+	return until(ctx, 50*time.Millisecond, func() error { return n.agreed(ctx) })
 }
 
 // pointsLeft reports whether a crash point lacks hits.

@@ -17,7 +17,8 @@ import (
 const healTime = 30 * time.Second
 
 // healthy waits until the network is: every node ready with a fresh view, one
-// leader for all, nobody behind, and a new command goes through.
+// leader for all, nobody behind, as many votes as were planned, and a new command
+// goes through.
 func (n *network) healthy(ctx context.Context, l *load) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*healTime)
 	defer cancel()
@@ -30,7 +31,7 @@ func (n *network) healthy(ctx context.Context, l *load) error {
 }
 
 func (n *network) agreed(ctx context.Context) error {
-	leader, newest := "", n.witness.Newest()
+	leader, newest, voters := "", n.witness.Newest(), 0
 	for i, name := range n.names() {
 		status, err := n.ask(ctx, name)
 		switch {
@@ -44,6 +45,12 @@ func (n *network) agreed(ctx context.Context) error {
 			return fmt.Errorf("%s follows %q, others %q", name, status.Leader, leader)
 		}
 		leader = status.Leader
+		if status.Role == "leader" || status.Role == "voter" {
+			voters++
+		}
+	}
+	if voters < n.voters {
+		return fmt.Errorf("%d of %d votes are back", voters, n.voters)
 	}
 	return nil
 }

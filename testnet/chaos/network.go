@@ -38,6 +38,7 @@ type network struct {
 	*testnet.Processes
 	dir     string
 	pause   time.Duration
+	voters  int // as planned
 	witness *Witness
 	history *History // of the run under way
 	ring    *token.Keyring
@@ -91,7 +92,7 @@ func start(ctx context.Context, program, dir string, s setting) (*network, error
 	if err != nil {
 		return nil, err
 	}
-	n := &network{Processes: p, dir: dir, pause: cmp.Or(s.pause, writerPause), armed: armed, witness: NewWitness(staleAfter), history: NewHistory(), asks: map[string]*client.Client{},
+	n := &network{Processes: p, dir: dir, pause: cmp.Or(s.pause, writerPause), voters: s.voters, armed: armed, witness: NewWitness(staleAfter), history: NewHistory(), asks: map[string]*client.Client{},
 		struck: map[string]int{}, down: map[string]bool{}, pids: map[string]int{}, logs: map[string]*nodeLog{}}
 	if err := n.connect(ctx); err != nil {
 		return nil, errors.Join(err, n.end())
