@@ -166,6 +166,6 @@ func (g *generator) partition() {
 // Unhurried has a node beat its heart more seldom than it is shipped to do, so that
 // an hour of a long seed costs less. Everything else stays as it is.
 func Unhurried(c *node.Config) {
-	c.Raft.Heartbeat, c.Raft.Election, c.Raft.Lease = 2*time.Second, 2*time.Second, time.Second
-	c.Raft.CommitTimeout = 200 * time.Millisecond
+	c.Raft.Heartbeat, c.Raft.Election, c.Raft.Lease = 4*time.Second, 4*time.Second, 2*time.Second
+	c.Raft.CommitTimeout = time.Second
 }
