@@ -28,9 +28,11 @@ type Author struct {
 	Keys []ed25519.PrivateKey
 	// To is where commands go.
 	To Submitter
-	// Lifetime is how long a command stays valid, and how long it is sent again
-	// while its outcome is not known. Zero means 15 minutes.
+	// Lifetime is how long a command stays valid. Zero means 15 minutes.
 	Lifetime time.Duration
+	// Patience is how long a command is sent again while no node says what became
+	// of it. Zero means Lifetime.
+	Patience time.Duration
 	// Retrying, if set, hears why a command is sent again.
 	Retrying func(error)
 }
@@ -87,7 +89,10 @@ func (a *Author) Send(ctx context.Context, signed *risk.Signed) (*apiv1.Receipt,
 	if len(in.Signed) > risk.MaxEntryBytes {
 		return nil, fmt.Errorf("command: has %d bytes; at most %d are allowed, so send fewer items", len(in.Signed), risk.MaxEntryBytes)
 	}
-	deadline := time.Now().Add(a.lifetime())
+	began, patience := time.Now(), a.Patience
+	if patience == 0 {
+		patience = a.lifetime()
+	}
 	for wait := firstWait; ; wait = nextWait(wait) {
 		receipt, err := a.once(ctx, in)
 		switch {
@@ -95,8 +100,10 @@ func (a *Author) Send(ctx context.Context, signed *risk.Signed) (*apiv1.Receipt,
 			return receipt, &RefusedError{Receipt: receipt}
 		case err == nil:
 			return receipt, nil
-		case !retryable(err) || !time.Now().Before(deadline):
+		case !retryable(err):
 			return nil, err
+		case time.Since(began) >= patience:
+			return nil, fmt.Errorf("nothing is known of this command after %s: %w; do the same again when more nodes are up, nothing is taken twice", patience, err)
 		}
 		if a.Retrying != nil {
 			a.Retrying(err)

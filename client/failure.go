@@ -73,8 +73,8 @@ func (e *RefusedError) Error() string {
 // cures say what to do about a refusal of which only the kind is known.
 var cures = map[risk.Refusal]string{
 	risk.Malformed:     "the item is not in this protocol's form; use a risknet of the network's version",
-	risk.UnknownKey:    "the network does not know the signing key; have the hub admit it",
-	risk.KeyRetired:    "the signing key was retired; sign with one that is in use",
+	risk.UnknownKey:    "the network does not know the signing key; add it with one that it knows, or have the hub do so",
+	risk.KeyRetired:    "the signing key was retired; sign with one that is in use, or have the hub add one",
 	risk.TooNew:        "this machine's clock is ahead of the network's; set it",
 	risk.TooOld:        "the command came too late; send it again",
 	risk.NotPermitted:  "this institution's role may not do this",

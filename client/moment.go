@@ -62,6 +62,9 @@ func parseUntil(text string, now time.Time) (int64, error) {
 		return now.Add(d).UnixMilli(), nil
 	}
 	if at, err := ParseTime(text); err == nil && text != "" {
+		if at <= now.UnixMilli() {
+			return 0, fmt.Errorf("%q is %s, which is past; write 720h, 30d or a day to come", text, time.UnixMilli(at).UTC().Format(time.DateOnly))
+		}
 		return at, nil
 	}
 	return 0, fmt.Errorf("%q is neither a duration nor a time; write 720h, 30d or 2026-12-31", text)

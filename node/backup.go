@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -141,6 +142,29 @@ func Inspect(cfg Config) (RecoverInfo, error) {
 	}
 	defer lock.Close()
 	return withState(&cfg, func(s *store.Store, info *RecoverInfo) error { return nil })
+}
+
+// Outlived gives an error if another node answers that a majority follows: then
+// Recover would make a second network.
+func Outlived(ctx context.Context, cfg Config) error {
+	creds, err := LoadCredentials(cfg.TLS.CA, cfg.TLS.Certificate, cfg.TLS.Key)
+	if err != nil {
+		return err
+	}
+	self, err := risk.ParseID(cfg.ID)
+	if err != nil {
+		return err
+	}
+	addresses := append(savedPeers(cfg.Anchor), savedPeers(cfg.Data)...)
+	slices.Sort(addresses)
+	peers := newPeers(creds, Environment{}.withDefaults().Dial)
+	defer peers.closeAll()
+	for _, seen := range askWitnesses(ctx, peers, self, slices.Compact(addresses)) {
+		if seen.Ready {
+			return fmt.Errorf("yes: a node with %d leaves is up, and a majority with it: the network lives, start this node instead", seen.Size)
+		}
+	}
+	return nil
 }
 
 // Recover makes this node, which does not run, the only voter of its network.

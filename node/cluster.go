@@ -24,12 +24,17 @@ func (s *clusterService) NodeStatus(context.Context, *apiv1.NodeStatusRequest) (
 func (n *Node) status() *apiv1.NodeStatusResponse {
 	view, stats, position := n.checker.Load(), n.order.Stats(), n.store.Position()
 	digest := n.store.Digest()
+	var epochs []uint32
+	for _, k := range n.secrets {
+		epochs = append(epochs, uint32(k.Epoch))
+	}
 	return &apiv1.NodeStatusResponse{
 		Name: n.cfg.Name, Id: n.id.String(), Role: roleOf(&stats),
 		Size: view.Head.Size, Root: view.Head.Root[:], Digest: digest[:],
 		Applied: position.Index, Committed: stats.Committed, AgeMs: n.checker.Age().Milliseconds(),
 		Listings: n.store.Count(), RulesVersion: view.ProgramVersion, Leader: stats.LeaderID,
 		Ready: n.ready() == nil, Server: n.life.server(), LedgerFrom: n.store.LedgerFrom(),
+		TokenEpochs: epochs,
 	}
 }
 
@@ -86,7 +91,7 @@ func (s *clusterService) row(ctx context.Context, n *risk.PutNode) *apiv1.Status
 	}
 	row.Role, row.Size, row.Root, row.Digest = answer.Role, answer.Size, answer.Root, answer.Digest
 	row.AgeMs, row.Listings, row.RulesVersion = answer.AgeMs, answer.Listings, answer.RulesVersion
-	row.LedgerFrom = answer.LedgerFrom
+	row.LedgerFrom, row.TokenEpochs = answer.LedgerFrom, answer.TokenEpochs
 	return row
 }
 

@@ -126,7 +126,7 @@ func (n *Node) holdsKey(p *risk.OpenEpoch) error {
 			return nil
 		}
 	}
-	return status.Errorf(codes.FailedPrecondition, "epoch: this node does not hold the key of epoch %d; hand it to every node and restart them first", p.Epoch)
+	return status.Errorf(codes.FailedPrecondition, "epoch: %s does not hold the key of epoch %d, or holds another; hand it to every node and restart them first", n.cfg.Name, p.Epoch)
 }
 
 // propose has this node's raft order the command. It works on the leader alone.

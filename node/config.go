@@ -80,6 +80,9 @@ type TLSConfig struct {
 
 // StaleConfig is what an answer says when the node has lost touch.
 type StaleConfig struct {
+	// AskEvery is how often the node asks the leader what is committed: a quiet
+	// view is at most so old.
+	AskEvery time.Duration `koanf:"ask_every"`
 	// MaxAge is how old a view may be before the policy below joins each answer.
 	MaxAge time.Duration `koanf:"max_age"`
 	// Advice is that policy: observe … deny. It cannot be allow.
@@ -130,7 +133,7 @@ func DefaultConfig() Config {
 	return Config{
 		Data:   "data",
 		Anchor: "anchor",
-		Stale:  StaleConfig{MaxAge: 30 * time.Second, Advice: risk.StepUp.String()},
+		Stale:  StaleConfig{AskEvery: 250 * time.Millisecond, MaxAge: 30 * time.Second, Advice: risk.StepUp.String()},
 		Disk:   DiskConfig{Reserve: 1 << 30, VerifyEvery: time.Hour},
 		Raft: RaftConfig{Heartbeat: 600 * time.Millisecond, Election: 600 * time.Millisecond, Lease: 300 * time.Millisecond,
 			CommitTimeout: 2 * time.Millisecond, TrailingLogs: 8192, SnapshotThreshold: 8192,
@@ -253,8 +256,11 @@ func (c *Config) check() error {
 	if advice, err := risk.ParseAdvice(c.Stale.Advice); err != nil || advice == risk.Allow {
 		return fmt.Errorf("config: stale.advice: %q; use observe, step_up, limit, delay_settlement, hold_funds or deny", c.Stale.Advice)
 	}
-	if c.Stale.MaxAge < time.Second {
-		return fmt.Errorf("config: stale.max_age: %s is too short; nodes compare about four times a second, so use 1s or more", c.Stale.MaxAge)
+	if c.Stale.AskEvery < 10*time.Millisecond {
+		return fmt.Errorf("config: stale.ask_every: %s is too short; use 10ms or more, such as 250ms", c.Stale.AskEvery)
+	}
+	if least := max(time.Second, 4*c.Stale.AskEvery); c.Stale.MaxAge < least {
+		return fmt.Errorf("config: stale.max_age: %s is too short; use %s or more, four times stale.ask_every", c.Stale.MaxAge, least)
 	}
 	for key, address := range map[string]string{"raft": c.Listen.Raft, "api": c.Listen.API, "http": c.Listen.HTTP} {
 		if _, _, err := net.SplitHostPort(address); err != nil {

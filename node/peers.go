@@ -113,9 +113,6 @@ func (s *peerService) ReadIndex(ctx context.Context, _ *apiv1.ReadIndexRequest) 
 	return &apiv1.ReadIndexResponse{Index: index}, nil
 }
 
-// freshenEvery is how often a node asks what the leader has committed.
-const freshenEvery = 250 * time.Millisecond
-
 // freshen keeps the age of the view: it asks the leader for the index that a
 // quorum has committed and, once that is applied here, knows that the view was
 // complete when it asked.
@@ -130,7 +127,7 @@ func (n *Node) freshen(ctx context.Context) error {
 				n.checker.SetFresh(asked)
 			}
 		}
-		if !pause(ctx, freshenEvery) {
+		if !pause(ctx, n.cfg.Stale.AskEvery) {
 			return nil
 		}
 	}

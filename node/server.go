@@ -107,15 +107,26 @@ func (n *Node) serveAPI(ctx context.Context) error {
 	return nil
 }
 
+// healthEvery is how often a node looks whether it is ready.
+const healthEvery = 250 * time.Millisecond
+
 // watchHealth keeps the gRPC health service in step with readiness.
 func (n *Node) watchHealth(ctx context.Context) error {
+	served := false
 	for {
-		state := healthpb.HealthCheckResponse_SERVING
-		if n.ready() != nil {
+		state, unready := healthpb.HealthCheckResponse_SERVING, n.ready()
+		if unready != nil {
 			state = healthpb.HealthCheckResponse_NOT_SERVING
 		}
 		n.health.SetServingStatus("", state)
-		if !pause(ctx, freshenEvery) {
+		switch {
+		case served && unready != nil:
+			n.log.Error("alarm", "error", unready)
+		case !served && unready == nil:
+			n.log.Info("ready", "leaves", n.Head().Size)
+		}
+		served = unready == nil
+		if !pause(ctx, healthEvery) {
 			return nil
 		}
 	}

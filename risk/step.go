@@ -136,7 +136,7 @@ func (s *step) verify(replay bool) (retired, err error) {
 			return nil, refuse(BadSignature, "signatures", "the signature of key %s does not verify; sign the exact bytes that are sent", signer.Key)
 		}
 		if !key.InUse(s.now) {
-			retired = refuse(KeyRetired, "key", "key %s was retired; sign with one that is in use", signer.Key)
+			retired = refuse(KeyRetired, "key", "key %s was retired; sign with one that is in use, or have the hub add one", signer.Key)
 		}
 	}
 	return retired, nil
@@ -153,7 +153,7 @@ func (s *step) signerKey(signer Signer) (*AuthorKey, error) {
 	}
 	key, _, err := s.authorKey(signer.Reporter, signer.Key)
 	if err == nil && key == nil {
-		err = refuse(UnknownKey, "key", "the network knows no key %s of %s; have it admitted first", signer.Key, signer.Reporter)
+		err = refuse(UnknownKey, "key", "the network knows no key %s of %s; add it with one that it knows, or have the hub do so", signer.Key, signer.Reporter)
 	}
 	return key, err
 }

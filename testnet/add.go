@@ -125,15 +125,23 @@ func nodeName(i int) string { return fmt.Sprintf("n%d", i+1) }
 
 // vacancy is the first number whose name is free. A record of the same name and
 // institution that is no node of the plan is what an attempt left that broke off;
-// one of another institution is a node that somebody let in by hand.
+// one of another institution, or one that is up, is a node that somebody let in
+// by hand.
 func (e *entry) vacancy(ctx context.Context) (int, error) {
 	network, err := e.client.Network(ctx)
+	if err != nil {
+		return 0, err
+	}
+	rows, err := e.client.Status(ctx)
 	if err != nil {
 		return 0, err
 	}
 	taken := map[string]bool{}
 	for _, n := range e.plan.Nodes {
 		taken[n.Name] = true
+	}
+	for _, row := range rows {
+		taken[row.Name] = taken[row.Name] || row.Role != "down"
 	}
 	number := len(e.plan.Nodes)
 	for ; ; number++ {

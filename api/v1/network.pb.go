@@ -1994,7 +1994,9 @@ type NodeStatusResponse struct {
 	// second incarnation on that id, "+" and the number.
 	Server string `protobuf:"bytes,14,opt,name=server,proto3" json:"server,omitempty"`
 	// The first leaf that this node holds itself.
-	LedgerFrom    uint64 `protobuf:"varint,15,opt,name=ledger_from,json=ledgerFrom,proto3" json:"ledger_from,omitempty"`
+	LedgerFrom uint64 `protobuf:"varint,15,opt,name=ledger_from,json=ledgerFrom,proto3" json:"ledger_from,omitempty"`
+	// Epochs whose token key this node has, in use or not.
+	TokenEpochs   []uint32 `protobuf:"varint,16,rep,packed,name=token_epochs,json=tokenEpochs,proto3" json:"token_epochs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2134,6 +2136,13 @@ func (x *NodeStatusResponse) GetLedgerFrom() uint64 {
 	return 0
 }
 
+func (x *NodeStatusResponse) GetTokenEpochs() []uint32 {
+	if x != nil {
+		return x.TokenEpochs
+	}
+	return nil
+}
+
 type StatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2229,7 +2238,9 @@ type StatusRow struct {
 	Institution  string `protobuf:"bytes,9,opt,name=institution,proto3" json:"institution,omitempty"`
 	Digest       []byte `protobuf:"bytes,10,opt,name=digest,proto3" json:"digest,omitempty"`
 	// The first leaf that the node holds itself.
-	LedgerFrom    uint64 `protobuf:"varint,11,opt,name=ledger_from,json=ledgerFrom,proto3" json:"ledger_from,omitempty"`
+	LedgerFrom uint64 `protobuf:"varint,11,opt,name=ledger_from,json=ledgerFrom,proto3" json:"ledger_from,omitempty"`
+	// Epochs whose token key the node has, in use or not.
+	TokenEpochs   []uint32 `protobuf:"varint,12,rep,packed,name=token_epochs,json=tokenEpochs,proto3" json:"token_epochs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2339,6 +2350,13 @@ func (x *StatusRow) GetLedgerFrom() uint64 {
 		return x.LedgerFrom
 	}
 	return 0
+}
+
+func (x *StatusRow) GetTokenEpochs() []uint32 {
+	if x != nil {
+		return x.TokenEpochs
+	}
+	return nil
 }
 
 type ReadIndexRequest struct {
@@ -2901,7 +2919,7 @@ const file_v1_network_proto_rawDesc = "" +
 	"\x10OverridesRequest\"G\n" +
 	"\x11OverridesResponse\x122\n" +
 	"\toverrides\x18\x01 \x03(\v2\x14.risknet.v1.OverrideR\toverrides\"\x13\n" +
-	"\x11NodeStatusRequest\"\x83\x03\n" +
+	"\x11NodeStatusRequest\"\xa6\x03\n" +
 	"\x12NodeStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
@@ -2919,10 +2937,11 @@ const file_v1_network_proto_rawDesc = "" +
 	"\x05ready\x18\r \x01(\bR\x05ready\x12\x16\n" +
 	"\x06server\x18\x0e \x01(\tR\x06server\x12\x1f\n" +
 	"\vledger_from\x18\x0f \x01(\x04R\n" +
-	"ledgerFrom\"\x0f\n" +
+	"ledgerFrom\x12!\n" +
+	"\ftoken_epochs\x18\x10 \x03(\rR\vtokenEpochs\"\x0f\n" +
 	"\rStatusRequest\";\n" +
 	"\x0eStatusResponse\x12)\n" +
-	"\x04rows\x18\x01 \x03(\v2\x15.risknet.v1.StatusRowR\x04rows\"\xa0\x02\n" +
+	"\x04rows\x18\x01 \x03(\v2\x15.risknet.v1.StatusRowR\x04rows\"\xc3\x02\n" +
 	"\tStatusRow\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
@@ -2936,7 +2955,8 @@ const file_v1_network_proto_rawDesc = "" +
 	"\x06digest\x18\n" +
 	" \x01(\fR\x06digest\x12\x1f\n" +
 	"\vledger_from\x18\v \x01(\x04R\n" +
-	"ledgerFrom\"\x12\n" +
+	"ledgerFrom\x12!\n" +
+	"\ftoken_epochs\x18\f \x03(\rR\vtokenEpochs\"\x12\n" +
 	"\x10ReadIndexRequest\")\n" +
 	"\x11ReadIndexResponse\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\"\x0f\n" +

@@ -50,7 +50,8 @@ keep the node's own disk.`,
 			}
 			temp := args[0] + ".part"
 			if err := saveBackup(cmd, temp); err != nil {
-				return errors.Join(err, os.Remove(temp))
+				_ = os.Remove(temp) // it may not be there
+				return err
 			}
 			info, err := verifyBackup(temp)
 			if err != nil {
@@ -72,7 +73,7 @@ func saveBackup(cmd *cobra.Command, file string) error {
 	defer c.Close()
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
-		return err
+		return fmt.Errorf("FILE: %w; name one in a directory where you may write", err)
 	}
 	_, err = c.Backup(cmd.Context(), f)
 	return errors.Join(err, f.Sync(), f.Close())
@@ -82,7 +83,7 @@ func saveBackup(cmd *cobra.Command, file string) error {
 func verifyBackup(file string) (node.BackupInfo, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return node.BackupInfo{}, err
+		return node.BackupInfo{}, fmt.Errorf("BACKUP: %w; name a file that `risknet node backup` has made", err)
 	}
 	defer f.Close()
 	return node.VerifyBackup(f, filepath.Dir(file))
@@ -118,7 +119,7 @@ With --verify the backup is read and verified, and nothing is written.`,
 			}
 			f, err := os.Open(args[0])
 			if err != nil {
-				return err
+				return fmt.Errorf("BACKUP: %w; name a file that `risknet node backup` has made", err)
 			}
 			defer f.Close()
 			info, err := node.Restore(cfg, f)
@@ -162,7 +163,12 @@ Never do this while a majority may come back: there would be two networks.`,
 			}
 			look := func() (node.RecoverInfo, error) { return node.Inspect(cfg) }
 			if yes {
-				look = func() (node.RecoverInfo, error) { return node.Recover(cfg, slog.New(slog.DiscardHandler)) }
+				look = func() (node.RecoverInfo, error) {
+					if err := node.Outlived(cmd.Context(), cfg); err != nil {
+						return node.RecoverInfo{}, err
+					}
+					return node.Recover(cfg, slog.New(slog.DiscardHandler))
+				}
 			}
 			info, err := look()
 			if err != nil {

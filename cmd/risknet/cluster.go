@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
@@ -71,6 +72,9 @@ const neverFresh = 100 * 365 * 24 * 3600 * 1000
 func ageText(ms int64) string {
 	if ms > neverFresh {
 		return "unknown"
+	}
+	if ms >= 10_000 {
+		return (time.Duration(ms) * time.Millisecond).Round(time.Second).String()
 	}
 	return fmt.Sprintf("%d ms", ms)
 }

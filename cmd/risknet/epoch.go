@@ -105,7 +105,8 @@ func newEpochOpenCommand() *cobra.Command {
 		Long: `Put a token key in use beside the old one: checks ask for the tokens of both,
 what is reported from now on stands under the new one. Needs the hub's threshold.
 A node whose token_keys file lacks the key stops, and starts again when it has it:
-hand it to every node and restart each before.`,
+hand it to every node and restart each before. Nodes that are up are asked; one
+that joined since the key was made needs it too.`,
 		Example: "  risknet epoch open --number 2 --token-keys /etc/risknet/token.keys --yes", Args: cobra.NoArgs}
 	number := epochFlag(cmd)
 	file := cmd.Flags().String("token-keys", "", "a node's token keys `file`; only the key's commitment is sent (required)")
@@ -124,12 +125,41 @@ hand it to every node and restart each before.`,
 		if i < 0 {
 			return fmt.Errorf("token-keys: %s holds no key of epoch %d; make it with epoch new", *file, epoch)
 		}
+		if err := everyNodeHolds(cmd, epoch); err != nil {
+			return err
+		}
 		if err := confirm(cmd, *yes, "Open epoch %d? A node without its key stops.", epoch); err != nil {
 			return err
 		}
 		return changeEpoch(cmd, &risk.OpenEpoch{Epoch: epoch, Commitment: risk.CommitEpochKey(keys[i].Secret)}, epoch, "live", nil)
 	}
 	return cmd
+}
+
+// everyNodeHolds asks the nodes that are up, and tells of those that are not.
+func everyNodeHolds(cmd *cobra.Command, epoch risk.Epoch) error {
+	c, err := dial(cmd)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	nodes, err := c.Status(cmd.Context())
+	if err != nil {
+		return err
+	}
+	var lacking []string
+	for _, n := range nodes {
+		switch {
+		case n.Role == "down":
+			note(cmd, "%s is down and could not be asked; without the key of epoch %d it will not start", n.Name, epoch)
+		case !slices.Contains(n.TokenEpochs, uint32(epoch)):
+			lacking = append(lacking, n.Name)
+		}
+	}
+	if len(lacking) > 0 {
+		return fmt.Errorf("token-keys: %s would stop, for want of the key of epoch %d; hand it over, restart, and open the epoch then", strings.Join(lacking, ", "), epoch)
+	}
+	return nil
 }
 
 func newEpochCloseCommand() *cobra.Command {

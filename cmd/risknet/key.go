@@ -137,6 +137,7 @@ key of its own, one of the hub's own keys needs the founding threshold.`,
 	text := cmd.Flags().String("id", "", "the key's `id`, as key list shows it (required)")
 	after := daysFlag(cmd, "after", 0, "let it sign so much longer")
 	reporter := reporterFlag(cmd)
+	yes := cmd.Flags().Bool("yes", false, "do not ask, also about the last key of an institution")
 	_ = cmd.MarkFlagRequired("id")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		id, err := risk.ParseID(*text)
@@ -151,11 +152,38 @@ key of its own, one of the hub's own keys needs the founding threshold.`,
 			at = time.Now().Add(time.Duration(*after)).UnixMilli()
 			says = "is retired from " + moment(at)
 		}
+		if err := askAboutLastKey(cmd, *yes, reporter, id); err != nil {
+			return err
+		}
 		return changeKeys(cmd, reporter, func(of risk.ID) (risk.Params, keyChangeJSON, string) {
 			return &risk.RetireKey{Reporter: of, Key: id, At: at}, keyChangeJSON{ID: id.String()}, says
 		})
 	}
 	return cmd
+}
+
+// askAboutLastKey keeps an institution from locking itself out without knowing.
+func askAboutLastKey(cmd *cobra.Command, yes bool, reporter func(risk.ID) (risk.ID, error), id risk.ID) error {
+	c, err := dial(cmd)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	own, _ := risk.ParseID(c.Profile().Reporter)
+	of, err := reporter(own)
+	if err != nil {
+		return err
+	}
+	keys, err := c.AuthorKeys(cmd.Context(), of)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if k.Id != id.String() && keyState(k) == "active" {
+			return nil
+		}
+	}
+	return confirm(cmd, yes, "This is the last key of %s. Without one it signs nothing, until the hub adds one (key add --reporter). Retire it?", of)
 }
 
 // changeKeys signs a change of the keys of the institution that was meant.

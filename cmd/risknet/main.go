@@ -29,6 +29,9 @@ func run(args []string) int {
 	}
 	_, usage := errors.AsType[usageError](err)
 	text := err.Error()
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		text = "interrupted"
+	}
 	if !usage && !*started { // cobra says what is wrong and not the cure
 		text += "; see --help"
 	}

@@ -53,7 +53,7 @@ func newNodeJoinCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&token, "token", "", "what `risknet node invite` printed, or - to read it from standard input (required)")
+	flags.StringVar(&token, "token", "", "the `token` that 'risknet node invite' printed, or - to read it from standard input (required)")
 	flags.StringVar(&o.Dir, "dir", "", "directory to make for the node (required)")
 	flags.StringVar(&o.Raft, "raft", "", "address for the other nodes, `host:port` (required)")
 	flags.StringVar(&o.API, "api", "", "address for programs and nodes, `host:port` (required)")

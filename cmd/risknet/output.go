@@ -90,11 +90,22 @@ func confirm(cmd *cobra.Command, yes bool, format string, args ...any) error {
 	if yes {
 		return nil
 	}
+	question := fmt.Sprintf(format, args...)
 	if !isTerminal(os.Stdin) {
-		return usagef("yes: is missing; add --yes where nobody can be asked")
+		return usagef("yes: is missing; add --yes where nobody can be asked: %s", question)
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), format+" [y/N] ", args...)
-	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n')
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s [y/N] ", question)
+	typed := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(os.Stdin).ReadString('\n')
+		typed <- line
+	}()
+	answer := ""
+	select {
+	case answer = <-typed:
+	case <-cmd.Context().Done():
+		return cmd.Context().Err()
+	}
 	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
 		return errors.New("given up: nothing was done")
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/risknet/risknet/client"
+	"github.com/risknet/risknet/risk"
 )
 
 func newRootCommand() *cobra.Command {
@@ -20,6 +22,7 @@ func newRootCommand() *cobra.Command {
 			"A profile says how to reach a node and who is speaking. Identifiers become\n" +
 			"tokens on this machine; a raw value never leaves it.",
 		Example:       "  risknet demo --exit\n  risknet --profile hub.yaml list import --kind ip --format ipsum ipsum.txt\n  risknet --profile hub.yaml check --subject ip=203.0.113.9 -o json",
+		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
@@ -40,6 +43,16 @@ func newRootCommand() *cobra.Command {
 		newDemoCommand(), newTestnetCommand(), newNodeCommand())
 	root.AddCommand(newKeyCommand(), newEpochCommand(), newCACommand())
 	return root
+}
+
+// version is what this program was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	text := info.Main.Version + " " + info.GoVersion
+	return fmt.Sprintf("%s, protocol %d", text, risk.ProtocolVersion)
 }
 
 // newNoun is a command that only holds verbs.
@@ -116,15 +129,23 @@ func author(cmd *cobra.Command) (*client.Client, *client.Author, error) {
 		c.Close()
 		return nil, nil, err
 	}
+	a.Patience = outage
 	var last atomic.Int64
 	a.Retrying = func(err error) { // many commands at a time meet the same fault
 		now, before := time.Now().UnixNano(), last.Load()
-		if now-before > int64(time.Second) && last.CompareAndSwap(before, now) {
+		if now-before > int64(retryNote) && last.CompareAndSwap(before, now) {
 			note(cmd, "sending again: %v", err)
 		}
 	}
 	return c, a, nil
 }
+
+const (
+	// outage is how long a command may find no majority before it gives up.
+	outage = 2 * time.Minute
+	// retryNote is the least time between two lines that say so.
+	retryNote = 20 * time.Second
+)
 
 // days is a flag that takes Go's durations and days.
 type days time.Duration

@@ -163,9 +163,10 @@ func (g *generator) partition() {
 	g.say("partition %s | %s", strings.Join(sides[0], " "), strings.Join(sides[1], " "))
 }
 
-// Unhurried has a node beat its heart more seldom than it is shipped to do, so that
+// Unhurried has a node beat its heart and ask its leader more seldom than it is shipped to do, so that
 // an hour of a long seed costs less. Everything else stays as it is.
 func Unhurried(c *node.Config) {
 	c.Raft.Heartbeat, c.Raft.Election, c.Raft.Lease = 4*time.Second, 4*time.Second, 2*time.Second
 	c.Raft.CommitTimeout = time.Second
+	c.Stale.AskEvery = 2 * time.Second
 }
