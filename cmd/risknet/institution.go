@@ -58,7 +58,7 @@ func newInstitutionAdmitCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "admit --name NAME --reporter-key FILE", Short: "Take in an institution under a new reporting id",
 		Long: "Takes in an institution. Its peers see only the reporting id. The salt opens the\n" +
 			"commitment to its name: keep it, and show it to the auditor alone.",
-		Example: "  risknet institution admit --name acme-pay --role member --reporter-key acme.pub.pem", Args: cobra.NoArgs}
+		Example: "  risknet institution admit --name acme-pay --role member --reporter-key acme.key.pub", Args: cobra.NoArgs}
 	name := cmd.Flags().String("name", "", "the institution's name; it does not enter the ledger")
 	roleName := cmd.Flags().String("role", "member", "member or auditor")
 	files := cmd.Flags().StringArray("reporter-key", nil, "Ed25519 public key `file` (PEM) that will sign its reports; may be repeated")
