@@ -14,6 +14,10 @@ import (
 // crashesARun is how many crash points are hit in one run.
 const crashesARun = 6
 
+// runsANetwork is after how many runs another network is begun: a small state is
+// copied sooner.
+const runsANetwork = 4
+
 // way is one scenario that may pass a crash point. It reports whether the point
 // was hit; whatever happened, the network has all its nodes when it returns.
 type way struct {
@@ -80,6 +84,7 @@ func crashPoints(ctx context.Context, r *rig) error {
 			return fmt.Errorf("%s: the network does not heal: %w", point, err)
 		}
 	}
+	r.abandoned = r.run%runsANetwork == 0
 	return nil
 }
 
@@ -271,7 +276,7 @@ func (r *rig) leaveBehind(ctx context.Context) (string, error) {
 	if err := r.kill(name); err != nil {
 		return "", err
 	}
-	if err := r.load.publishMany(300, 2); err != nil {
+	if err := r.load.publishMany(160, 1); err != nil { // more than two thresholds
 		return "", err
 	}
 	wait(ctx, 1500*time.Millisecond) // longer than it takes to cut the log
