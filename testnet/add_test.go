@@ -120,6 +120,19 @@ func TestAnAddLeavesANodeAloneThatCameInByHand(t *testing.T) {
 	}
 }
 
+// Nobody's record goes while its node is up, whoever's it is.
+func TestAnAddLeavesANodeAloneThatIsUp(t *testing.T) {
+	net := start(t, 1, 1)
+	byHand := net.adds(false)
+	net.Plan.Nodes = net.Plan.Nodes[:1] // as if somebody else had let it in
+	if added := net.adds(false); added.Node.Name != "n3" {
+		t.Errorf("added %s, want n3", added.Node.Name)
+	}
+	if row := net.row(byHand.Node.Name); row == nil || row.Role != "follower" {
+		t.Errorf("%s is %+v", byHand.Node.Name, row)
+	}
+}
+
 func TestWhatTheHubDoesNotRegister(t *testing.T) {
 	net := start(t, 1, 1)
 	known, err := net.client("hub", "").Network(net.ctx)

@@ -207,13 +207,14 @@ func processState(pid int) string {
 }
 
 // ours reports whether the process is still the node it was, and not another
-// that was given the same number.
+// that was given the same number. In the moment in which a program takes its
+// process over there is no command line.
 func (n *ProcessNode) ours() bool {
 	if !alive(n.PID) {
 		return false
 	}
 	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", n.PID))
-	return err != nil || strings.Contains(string(cmdline), n.Config)
+	return err != nil || len(cmdline) == 0 || strings.Contains(string(cmdline), n.Config)
 }
 
 // Down ends all nodes: SIGTERM, and SIGKILL for what does not end in time.
