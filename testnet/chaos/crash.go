@@ -76,13 +76,16 @@ func crashPoints(ctx context.Context, r *rig) error {
 		if !more {
 			return nil
 		}
+		began := time.Now()
 		if err := r.hit(ctx, point); err != nil {
 			return fmt.Errorf("%s: %w", point, err)
 		}
+		struck := time.Now()
 		// Another blow before all votes are back could strike a majority.
 		if err := r.settled(ctx); err != nil {
 			return fmt.Errorf("%s: the network does not heal: %w", point, err)
 		}
+		r.logf("%s: hit in %s, whole after %s", point, struck.Sub(began).Round(time.Millisecond), time.Since(struck).Round(time.Millisecond))
 	}
 	r.abandoned = r.run%runsANetwork == 0
 	return nil

@@ -35,6 +35,7 @@ type row struct {
 
 // rig is what a row's fault works with.
 type rig struct {
+	logf func(format string, args ...any)
 	*network
 	load   *load
 	dice   *rand.Rand
@@ -77,7 +78,8 @@ func (m *matrix) measure(ctx context.Context, w *row) (*Result, error) {
 		}
 	}
 	result.Unreached = map[string]string{}
-	r := &rig{points: m.points, hitGoal: m.hitGoal, tried: map[string]int{}, counted: addCounts(m.hits, nil), way: map[string]int{}, toolHits: map[string]int{}, program: m.program, dice: rand.New(rand.NewPCG(m.seed, uint64(len(w.name)))), result: result, dir: filepath.Join(m.dir, w.name)}
+	r := &rig{logf: m.logf, points: m.points, hitGoal: m.hitGoal, tried: map[string]int{}, counted: addCounts(m.hits, nil), way: map[string]int{}, toolHits: map[string]int{}, program: m.program, dice: rand.New(rand.NewPCG(m.seed, uint64(len(w.name)))), result: result, dir: filepath.Join(m.dir, w.name)}
+	defer func() { result.Hits = addCounts(result.Hits, r.toolHits) }()
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
 		return result, err
 	}
@@ -96,9 +98,7 @@ func (m *matrix) measure(ctx context.Context, w *row) (*Result, error) {
 			return result, fmt.Errorf("%s: run %d: %w", w.name, r.run, errors.Join(err, m.close(r, true)))
 		}
 	}
-	err := m.close(r, false)
-	result.Hits = addCounts(result.Hits, r.toolHits)
-	return result, err
+	return result, m.close(r, false)
 }
 
 // once is one run. A network on which something broke is put aside with its
