@@ -85,7 +85,7 @@ func crashPoints(ctx context.Context, r *rig) error {
 		if err := r.settled(ctx); err != nil {
 			return fmt.Errorf("%s: the network does not heal: %w", point, err)
 		}
-		r.logf("%s: hit in %s, whole after %s", point, struck.Sub(began).Round(time.Millisecond), time.Since(struck).Round(time.Millisecond))
+		r.logf("%s: hit %s in %s, whole after %s", point, ways[r.firstWay(point)].name, struck.Sub(began).Round(time.Millisecond), time.Since(struck).Round(time.Millisecond))
 	}
 	r.abandoned = r.run%runsANetwork == 0
 	return nil

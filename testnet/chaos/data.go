@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // data is the directory that a node alone writes.
@@ -242,17 +244,22 @@ func (r *rig) flipIn(path string) error {
 // all are acknowledged.
 func (l *load) publishMany(subjects, each int) error {
 	writer := len(l.n.authors) - 1
+	var group errgroup.Group
+	group.SetLimit(8)
 	for done := 0; done < subjects; done += each {
 		var names []string
 		for k := range each {
 			names = append(names, fmt.Sprintf("many-%d-%d-%d", l.run, l.many.Add(1), done+k))
 		}
-		if !l.publish(writer, l.n.authors[writer], names...) {
-			return errors.New("a command was not acknowledged")
-		}
-		l.mu.Lock()
-		l.cold = append(l.cold, names...)
-		l.mu.Unlock()
+		group.Go(func() error {
+			if !l.publish(writer, l.n.authors[writer], names...) {
+				return errors.New("a command was not acknowledged")
+			}
+			l.mu.Lock()
+			l.cold = append(l.cold, names...)
+			l.mu.Unlock()
+			return nil
+		})
 	}
-	return nil
+	return group.Wait()
 }
