@@ -43,9 +43,14 @@ var ways = []way{
 var hints = []struct{ word, way string }{
 	{"recovery", "while a lost majority is recovered"},
 	{"archive", "while a backup is restored"},
-	{"image", "while it catches up from an image"},
-	{"stage", "while it catches up from an image"},
-	{"restore", "while it catches up from an image"},
+	{"image written", "while it sends an image"},
+	{"image", "at a start without its data"},
+	{"stage", "at a start without its data"},
+	{"restore", "at a start without its data"},
+	{"CURRENT.new", "at a start without its data"},
+	{"truncation", "while it catches up from an image"},
+	{"compaction", "in an election"},
+	{"sync", "in an election"},
 	{"life", "at a start without its data"},
 	{"aside", "at a start with damaged data"},
 	{"chunk", "at a start without its data"},
@@ -85,9 +90,9 @@ func crashPoints(ctx context.Context, r *rig) error {
 		if err := r.settled(ctx); err != nil {
 			return fmt.Errorf("%s: the network does not heal: %w", point, err)
 		}
-		r.logf("%s: hit %s in %s, whole after %s", point, ways[r.firstWay(point)].name, struck.Sub(began).Round(time.Millisecond), time.Since(struck).Round(time.Millisecond))
+		r.logf("%s: %d hits, the last %s, in %s, whole after %s", point, r.counted[point], ways[r.firstWay(point)].name, struck.Sub(began).Round(time.Millisecond), time.Since(struck).Round(time.Millisecond))
 	}
-	r.abandoned = r.run%runsANetwork == 0
+	r.renew = r.run%runsANetwork == 0
 	return nil
 }
 
@@ -282,7 +287,9 @@ func (r *rig) leaveBehind(ctx context.Context) (string, error) {
 	if err := r.load.publishMany(160, 1); err != nil { // more than two thresholds
 		return "", err
 	}
-	wait(ctx, 1500*time.Millisecond) // longer than it takes to cut the log
+	// Longer than the log is kept for an image that went out just before, and then
+	// is cut.
+	wait(ctx, 6500*time.Millisecond)
 	return name, nil
 }
 

@@ -45,6 +45,7 @@ type rig struct {
 
 	program   string
 	abandoned bool           // the network of this run waits for a person, and is given up
+	renew     bool           // the next run begins with another network
 	points    []string       // crash points of the source
 	hitGoal   int            // hits that each of them should have
 	tried     map[string]int // by crash point
@@ -120,8 +121,8 @@ func (m *matrix) once(ctx context.Context, w *row, r *rig, s setting) error {
 	_, broken := r.witness.Violations()
 	m.logf("%s: run %d of %d: %s, violations %v, writers failed %d times%s", w.name, r.run, m.runs,
 		time.Since(began).Round(time.Millisecond), broken, len(r.load.failures), firstLine(r.load.failures))
-	if err != nil || r.abandoned || len(broken) > 0 {
-		r.abandoned = false
+	if err != nil || r.abandoned || r.renew || len(broken) > 0 {
+		r.abandoned, r.renew = false, false
 		if closed := m.close(r, err != nil || len(broken) > 0); err == nil {
 			err = closed
 		}
@@ -156,6 +157,9 @@ func (m *matrix) torment(ctx context.Context, w *row, r *rig) error {
 	ended := time.Now()
 	err := r.healthy(ctx, r.load)
 	healed := time.Since(ended)
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted: %w", err)
+	}
 	r.spare(r.names()...)
 	if err != nil || healed > healTime {
 		r.witness.Violate(Heals, "", "not healthy after %s: %v", healed.Round(time.Millisecond), err)
