@@ -186,12 +186,11 @@ func lastLine(file string) string {
 	return lines[len(lines)-1]
 }
 
-// alive reports whether a process exists and is not a zombie.
+// alive reports whether a process exists and is not a zombie. Its state is read
+// first: once it was reaped there is none to be read, and no process either.
 func alive(pid int) bool {
-	if pid <= 0 || syscall.Kill(pid, 0) != nil {
-		return false
-	}
-	return processState(pid) != "Z"
+	state := processState(pid)
+	return pid > 0 && state != "Z" && state != "X" && syscall.Kill(pid, 0) == nil
 }
 
 func stopped(pid int) bool { return processState(pid) == "T" }
@@ -214,7 +213,10 @@ func (n *ProcessNode) ours() bool {
 		return false
 	}
 	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", n.PID))
-	return err != nil || len(cmdline) == 0 || strings.Contains(string(cmdline), n.Config)
+	if err != nil || len(cmdline) == 0 {
+		return alive(n.PID)
+	}
+	return strings.Contains(string(cmdline), n.Config)
 }
 
 // Down ends all nodes: SIGTERM, and SIGKILL for what does not end in time.
