@@ -86,12 +86,20 @@ func BenchmarkBuild(b *testing.B) {
 	}
 }
 
+func touch(keys []Key) []Touched {
+	list := make([]Touched, len(keys))
+	for i, k := range keys {
+		list[i] = Touched{k, 1}
+	}
+	return list
+}
+
 // A batch of 512 listings over a recent layer that is nearly due for a build.
 func BenchmarkAbsorb(b *testing.B) {
 	c := newChecker(b, crowd(1_000_000), 0, Config{})
-	c.Absorb(Batch{Version: 1, Linked: keysFrom(1<<40, 60_000)})
+	c.Absorb(Batch{Version: 1, Linked: touch(keysFrom(1<<40, 60_000))})
 	full := c.Load()
-	batch := Batch{Version: 2, Linked: keysFrom(1<<41, risk.MaxItems)}
+	batch := Batch{Version: 2, Linked: touch(keysFrom(1<<41, risk.MaxItems))}
 	b.ReportAllocs()
 	for b.Loop() {
 		c.view.Store(full)

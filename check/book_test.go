@@ -35,7 +35,35 @@ func (b *book) write(edit func(page map[Key][]risk.Standing), linked, unlinked [
 	b.last++
 	pages[b.last] = page
 	b.pages.Store(&pages)
-	return Batch{Version: b.last, Head: risk.Head{Size: b.last}, Linked: linked, Unlinked: unlinked}
+	return b.since(b.last-1, linked, unlinked)
+}
+
+// since gives the batch of what has changed after a version.
+func (b *book) since(version uint64, linked, unlinked []Key) Batch {
+	pages := *b.pages.Load()
+	batch := Batch{Version: b.last, Head: risk.Head{Size: b.last}}
+	seen := map[Key]bool{}
+	delta := func(k Key) (sum Sum) {
+		if !seen[k] {
+			sum = sumOf(pages[b.last][k]) - sumOf(pages[version][k])
+		}
+		seen[k] = true
+		return sum
+	}
+	for _, k := range linked {
+		batch.Linked = append(batch.Linked, Touched{k, delta(k)})
+	}
+	for _, k := range unlinked {
+		batch.Unlinked = append(batch.Unlinked, Touched{k, delta(k)})
+	}
+	return batch
+}
+
+func sumOf(list []risk.Standing) (sum Sum) {
+	for i := range list {
+		sum += Sum(40_503 * (list[i].Listing.ID.Leaf + 1))
+	}
+	return sum
 }
 
 // list links one active listing to each key.
@@ -69,20 +97,21 @@ func (b *book) page(version uint64) (map[Key][]risk.Standing, error) {
 	return page, nil
 }
 
-func (b *book) Standing(version uint64, kind risk.Kind, token risk.Token) ([]risk.Standing, error) {
+func (b *book) Standing(version uint64, kind risk.Kind, token risk.Token) ([]risk.Standing, Sum, error) {
 	if fault := b.fault.Load(); fault != nil {
 		if err := (*fault)(version, Key{kind, token}); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 	page, err := b.page(version)
-	return page[Key{kind, token}], err
+	list := page[Key{kind, token}]
+	return list, sumOf(list), err
 }
 
-func (b *book) Tokens(version uint64, yield func(kind risk.Kind, token risk.Token) error) error {
+func (b *book) Tokens(version uint64, yield func(kind risk.Kind, token risk.Token, sum Sum) error) error {
 	page, err := b.page(version)
-	for k := range page {
-		if err = yield(k.Kind, k.Token); err != nil {
+	for k, list := range page {
+		if err = yield(k.Kind, k.Token, sumOf(list)); err != nil {
 			return err
 		}
 	}

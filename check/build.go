@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/risknet/risknet/risk"
@@ -132,20 +131,20 @@ func (c *Checker) Reset(ctx context.Context, source Source, b Batch) error {
 // build reads every key of a version, and then reads them all once more to test
 // each against what was built.
 func (c *Checker) build(ctx context.Context, source Source, version uint64) (*index, error) {
-	prints := make([]uint64, 0, len(c.Load().filter.base.prints))
-	err := source.Tokens(version, unlessDone(ctx, func(k Key) error {
-		prints = append(prints, c.hasher.of(k))
+	list := make([]entry, 0, len(c.Load().filter.base.prints))
+	err := source.Tokens(version, unlessDone(ctx, func(t Touched) error {
+		list = append(list, entry{c.hasher.of(t.Key), t.Sum})
 		return nil
 	}))
 	if err != nil {
 		return nil, err
 	}
-	slices.Sort(prints)
-	prints = slices.Compact(prints)
-	base := newIndex(prints, 1+uint64(len(prints))*keyBits/blockBits)
-	err = source.Tokens(version, unlessDone(ctx, func(k Key) error {
-		if p := c.hasher.of(k); !base.may(p) || !base.holds(p) {
-			return fmt.Errorf("the new filter misses a %s that is listed", k.Kind)
+	list = inOrder(list)
+	base := newIndex(list, 1+uint64(len(list))*keyBits/blockBits)
+	err = source.Tokens(version, unlessDone(ctx, func(t Touched) error {
+		p := c.hasher.of(t.Key)
+		if sum, found := base.find(p); !base.may(p) || !found || sum != t.Sum && sum != 0 {
+			return fmt.Errorf("the new filter misses a %s that is listed", t.Kind)
 		}
 		return nil
 	}))
@@ -157,14 +156,14 @@ func (c *Checker) build(ctx context.Context, source Source, version uint64) (*in
 }
 
 // unlessDone stops a scan soon after ctx ends.
-func unlessDone(ctx context.Context, do func(Key) error) func(risk.Kind, risk.Token) error {
+func unlessDone(ctx context.Context, do func(Touched) error) func(risk.Kind, risk.Token, Sum) error {
 	const often = 1024
 	n := 0
-	return func(kind risk.Kind, token risk.Token) error {
+	return func(kind risk.Kind, token risk.Token, sum Sum) error {
 		if n++; n%often == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return do(Key{kind, token})
+		return do(Touched{Key{kind, token}, sum})
 	}
 }
 

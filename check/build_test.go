@@ -38,7 +38,7 @@ type stubborn struct {
 	fails int
 }
 
-func (s *stubborn) Tokens(version uint64, yield func(kind risk.Kind, token risk.Token) error) error {
+func (s *stubborn) Tokens(version uint64, yield func(kind risk.Kind, token risk.Token, sum Sum) error) error {
 	if s.fails > 0 {
 		s.fails--
 		return errors.New("the disk is busy")
@@ -93,7 +93,7 @@ type slow struct {
 	meanwhile func()
 }
 
-func (s *slow) Tokens(version uint64, yield func(kind risk.Kind, token risk.Token) error) error {
+func (s *slow) Tokens(version uint64, yield func(kind risk.Kind, token risk.Token, sum Sum) error) error {
 	if act := s.meanwhile; act != nil {
 		s.meanwhile = nil
 		act()

@@ -88,14 +88,15 @@ func (w *work) listings(q *Query, last bool) bool {
 				overridden = true
 				w.say(overrideReason(&o, i))
 			}
-			if !w.holds(fp, key) {
+			want, listed := w.holds(fp, key)
+			if !listed {
 				continue
 			}
-			list, err := w.view.source.Standing(w.view.Version, key.Kind, key.Token)
+			list, sum, err := w.view.source.Standing(w.view.Version, key.Kind, key.Token)
 			if errors.Is(err, ErrGone) && !last {
 				return false
 			}
-			if err != nil || len(list) == 0 {
+			if err != nil || len(list) == 0 || sum != want && want != 0 {
 				w.damaged(key, err, i)
 				continue
 			}
@@ -107,17 +108,17 @@ func (w *work) listings(q *Query, last bool) bool {
 }
 
 // holds asks the filter, and counts where it does not end the question at once.
-func (w *work) holds(fp uint64, key Key) bool {
+func (w *work) holds(fp uint64, key Key) (sum Sum, listed bool) {
 	w.asked++
-	known := w.view.filter.ask(fp, key)
+	known, sum := w.view.filter.ask(fp, key)
 	if known == miss {
-		return false
+		return 0, false
 	}
 	w.c.counters.filterHits.Add(1)
 	if known == falseHit {
 		w.c.counters.falseHits.Add(1)
 	}
-	return known == hit
+	return sum, known == hit
 }
 
 // damaged fails closed: somebody is listed here, and we cannot say for what.

@@ -41,15 +41,22 @@ type Batch struct {
 	Head    risk.Head
 	Time    int64 // the network's time, milliseconds since the Unix epoch
 
-	// Linked are the keys that got a listing, Unlinked those that lost one. A
-	// key may stand in both, or lose one listing of several: the Source is asked
-	// what remains.
-	Linked   []Key
-	Unlinked []Key
+	// Linked are the keys that got a listing or have one that changed, Unlinked
+	// those that lost one; each with what that adds to its sum. A key may come more
+	// than once and in both, or lose one listing of several: then the Source is
+	// asked what remains.
+	Linked   []Touched
+	Unlinked []Touched
 
 	// Rules is empty when the rule set in force stays as it is. Else it is the one
 	// in force, then older ones to fall back on; version 0 says that none is.
 	Rules []RuleSet
+}
+
+// Touched is a key with its sum, or with what a change adds to that.
+type Touched struct {
+	Key
+	Sum Sum
 }
 
 // RuleSet is the text of a rule set under the network's number for it.
@@ -65,14 +72,13 @@ func (c *Checker) Absorb(b Batch) {
 	if b.Version < old.Version {
 		return
 	}
-	unlinked := c.gone(old.source, &b)
-	linked := b.Linked
+	listed, gone := c.effects(old, &b)
 	program := c.compile(old, b.Rules)
 	var from, to *layer // made once, however often another writer comes first
 	c.change(func(v *View) bool {
 		if v.filter.recent != from {
 			from = v.filter.recent
-			to = from.with(c.hasher, linked, unlinked)
+			to = from.with(c.hasher, listed, gone)
 		}
 		v.take(&b, program)
 		v.filter.recent = to
@@ -92,37 +98,41 @@ func (c *Checker) due() bool {
 	return f.recent.size() >= c.config.recentKeys(len(f.base.prints))
 }
 
-// gone gives the unlinked keys of which nothing remains. A key that cannot be
-// read stays in the filter: at worst it raises an alarm, but it is not missed.
-func (c *Checker) gone(source Source, b *Batch) []Key {
-	if source == nil {
-		return nil
+// effects gives the keys of a batch with their sums after it, and those of which
+// nothing remains.
+func (c *Checker) effects(old *View, b *Batch) (listed []Touched, gone []Key) {
+	added := make(map[Key]Sum, len(b.Linked)+len(b.Unlinked))
+	for _, t := range b.Linked {
+		added[t.Key] += t.Sum
 	}
-	var keys []Key
-	for _, k := range b.Unlinked {
-		if left, err := source.Standing(b.Version, k.Kind, k.Token); err == nil && len(left) == 0 {
-			keys = append(keys, k)
+	lost := make(map[Key]bool, len(b.Unlinked))
+	for _, t := range b.Unlinked {
+		added[t.Key] += t.Sum
+		lost[t.Key] = true
+	}
+	for k, sum := range added {
+		if known, before := old.filter.ask(c.hasher.of(k), k); known == hit && before == 0 {
+			sum = 0
+		} else {
+			sum += before
+		}
+		if sum == 0 && lost[k] && isGone(old.source, b.Version, k) {
+			gone = append(gone, k)
+		} else {
+			listed = append(listed, Touched{k, sum})
 		}
 	}
-	if len(keys) > 0 {
-		// What was linked and unlinked again within the batch is only gone.
-		b.Linked = without(b.Linked, keys)
-	}
-	return keys
+	return listed, gone
 }
 
-func without(keys, gone []Key) []Key {
-	drop := make(map[Key]bool, len(gone))
-	for _, k := range gone {
-		drop[k] = true
+// isGone: a key that cannot be read stays in the filter: at worst it raises an
+// alarm, but it is not missed.
+func isGone(source Source, version uint64, k Key) bool {
+	if source == nil {
+		return false
 	}
-	var left []Key
-	for _, k := range keys {
-		if !drop[k] {
-			left = append(left, k)
-		}
-	}
-	return left
+	left, _, err := source.Standing(version, k.Kind, k.Token)
+	return err == nil && len(left) == 0
 }
 
 // take moves the view to the batch's state, all but the filter.

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"hash/maphash"
 	"math/bits"
 	"slices"
@@ -29,13 +30,33 @@ const (
 	bitsPerKey = 7 // each takes 9 bits of a 64-bit hash
 )
 
+// entry is a listed key as an index holds it.
+type entry struct {
+	print uint64
+	sum   Sum
+}
+
+// inOrder sorts entries. Two keys with one print become one entry, whose sum is
+// not known.
+func inOrder(list []entry) []entry {
+	slices.SortFunc(list, func(a, b entry) int { return cmp.Compare(a.print, b.print) })
+	for i := 1; i < len(list); i++ {
+		if a, b := &list[i-1], &list[i]; a.print == b.print && a.sum != b.sum {
+			a.sum, b.sum = 0, 0
+		}
+	}
+	return slices.CompactFunc(list, func(a, b entry) bool { return a.print == b.print })
+}
+
 // index is a set of fingerprints: a bloom filter that ends most questions, and
-// the fingerprints themselves in order. It is immutable once it is shared.
+// the fingerprints themselves in order, each with its key's sum. It is immutable
+// once it is shared.
 type index struct {
 	bloom  *bloom.BloomFilter
 	blocks uint64
 
 	prints []uint64 // sorted, each once
+	sums   []Sum    // of the prints, in their order
 	starts []uint32 // where the prints of each bucket begin, and one more
 	shift  uint     // the top 64-shift bits of a print are its bucket
 }
@@ -46,47 +67,66 @@ func room(n int) uint64 {
 	return max(1, uint64(1)<<bits.Len64(uint64(max(0, n-1)))*keyBits/blockBits)
 }
 
-// newIndex takes over prints, which are sorted, each once.
-func newIndex(prints []uint64, blocks uint64) *index {
+// newIndex makes an index of entries that are in order.
+func newIndex(list []entry, blocks uint64) *index {
 	x := &index{blocks: blocks, bloom: bloom.New(uint(blocks*blockBits), bitsPerKey)}
-	for _, p := range prints {
-		x.mark(p)
+	x.prints, x.sums = make([]uint64, len(list)), make([]Sum, len(list))
+	for i, e := range list {
+		x.prints[i], x.sums[i] = e.print, e.sum
+		x.mark(e.print)
 	}
-	x.order(prints)
+	x.order()
 	return x
 }
 
-// with gives the set with more prints, which are sorted, each once.
-func (x *index) with(more []uint64) *index {
+// with gives the set with more entries, which are in order and take the place of
+// those with the same prints.
+func (x *index) with(more []entry) *index {
 	if len(more) == 0 {
 		return x
 	}
-	all := merge(x.prints, more)
-	blocks := room(len(all))
-	if blocks != x.blocks {
-		return newIndex(all, blocks)
+	next := &index{}
+	next.merge(x, more)
+	if next.blocks = room(len(next.prints)); next.blocks != x.blocks {
+		next.bloom = bloom.New(uint(next.blocks*blockBits), bitsPerKey)
+		for _, p := range next.prints {
+			next.mark(p)
+		}
+	} else {
+		next.bloom = x.bloom.Copy()
+		for _, e := range more {
+			next.mark(e.print)
+		}
 	}
-	next := &index{blocks: blocks, bloom: x.bloom.Copy()}
-	for _, p := range more {
-		next.mark(p)
-	}
-	next.order(all)
+	next.order()
 	return next
 }
 
-// merge joins two sorted lists; what stands in both comes once. The second is
-// the short one: the runs of the first are copied whole.
-func merge(long, short []uint64) []uint64 {
-	all := make([]uint64, 0, len(long)+len(short))
-	for _, p := range short {
-		at, found := slices.BinarySearch(long, p)
-		all = append(all, long[:at]...)
+// merge joins an index and a list that is short: the runs of the first are copied
+// whole.
+func (x *index) merge(old *index, more []entry) {
+	n := len(old.prints) + len(more)
+	x.prints, x.sums = make([]uint64, 0, n), make([]Sum, 0, n)
+	prints, sums := old.prints, old.sums
+	for _, e := range more {
+		at, found := slices.BinarySearch(prints, e.print)
+		x.prints, x.sums = append(x.prints, prints[:at]...), append(x.sums, sums[:at]...)
+		x.prints, x.sums = append(x.prints, e.print), append(x.sums, e.sum)
 		if found {
 			at++
 		}
-		all, long = append(all, p), long[at:]
+		prints, sums = prints[at:], sums[at:]
 	}
-	return append(all, long...)
+	x.prints, x.sums = append(x.prints, prints...), append(x.sums, sums...)
+}
+
+// entries gives them all, in order.
+func (x *index) entries() []entry {
+	list := make([]entry, len(x.prints))
+	for i := range list {
+		list[i] = entry{x.prints[i], x.sums[i]}
+	}
+	return list
 }
 
 // locations are the bits of a print: a block by its top bits, and places in the
@@ -114,9 +154,10 @@ func (x *index) mark(p uint64) {
 const bucketPrints = 32
 
 // order builds the top level over the sorted prints.
-func (x *index) order(prints []uint64) {
+func (x *index) order() {
+	prints := x.prints
 	top := uint(bits.Len(uint(len(prints) / bucketPrints)))
-	x.prints, x.shift = prints, 64-top
+	x.shift = 64 - top
 	x.starts = make([]uint32, 1<<top+1)
 	bucket := 0
 	for i, p := range prints {
@@ -140,14 +181,18 @@ func (x *index) may(p uint64) bool {
 	return x.bloom.TestLocations(at[:])
 }
 
-// holds is the exact question.
-func (x *index) holds(p uint64) bool {
+// find is the exact question.
+func (x *index) find(p uint64) (Sum, bool) {
 	bucket := p >> x.shift
-	_, found := slices.BinarySearch(x.prints[x.starts[bucket]:x.starts[bucket+1]], p)
-	return found
+	from := x.starts[bucket]
+	at, found := slices.BinarySearch(x.prints[from:x.starts[bucket+1]], p)
+	if !found {
+		return 0, false
+	}
+	return x.sums[int(from)+at], true
 }
 
 // size is what the set takes in memory.
 func (x *index) size() int {
-	return int(x.blocks*blockBits/8) + 8*len(x.prints) + 4*len(x.starts)
+	return int(x.blocks*blockBits/8) + 10*len(x.prints) + 4*len(x.starts)
 }

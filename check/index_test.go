@@ -9,43 +9,51 @@ import (
 	"pgregory.net/rapid"
 )
 
-func sortedSet(prints []uint64) []uint64 {
-	prints = slices.Clone(prints)
-	slices.Sort(prints)
-	return slices.Compact(prints)
+// entriesFor gives each print the sum asked.
+func entriesFor(prints []uint64, sum Sum) []entry {
+	list := make([]entry, len(prints))
+	for i, p := range prints {
+		list[i] = entry{p, sum}
+	}
+	return inOrder(list)
 }
 
 func TestAnIndexHoldsExactlyItsPrints(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		// Small numbers share the first bucket, large ones the last.
 		print := rapid.OneOf(rapid.Uint64(), rapid.Uint64Range(0, 50), rapid.Uint64Range(1<<64-50, 1<<64-1))
-		first := sortedSet(rapid.SliceOfN(print, 0, 300).Draw(t, "first"))
-		more := sortedSet(rapid.SliceOfN(print, 0, 300).Draw(t, "more"))
+		first := entriesFor(rapid.SliceOfN(print, 0, 300).Draw(t, "first"), 1)
+		more := entriesFor(rapid.SliceOfN(print, 0, 300).Draw(t, "more"), 2)
 		x := newIndex(first, room(len(first))).with(more)
-		all := sortedSet(append(slices.Clone(first), more...))
-		if !slices.Equal(x.prints, all) {
-			t.Fatalf("the prints are %v, want %v", x.prints, all)
+		want := map[uint64]Sum{}
+		for _, e := range slices.Concat(first, more) {
+			want[e.print] = e.sum
 		}
-		for _, p := range all {
-			if !x.may(p) || !x.holds(p) {
-				t.Fatalf("%d is missed: filter %v, prints %v", p, x.may(p), x.holds(p))
+		if len(x.prints) != len(want) || !slices.IsSorted(x.prints) {
+			t.Fatalf("the prints are %v, want those of %v", x.prints, want)
+		}
+		for p, sum := range want {
+			if got, found := x.find(p); !x.may(p) || !found || got != sum {
+				t.Fatalf("%d is missed: filter %v, prints %v, sum %d of %d", p, x.may(p), found, got, sum)
 			}
 		}
 		for _, p := range rapid.SliceOf(print).Draw(t, "others") {
-			if _, in := slices.BinarySearch(all, p); x.holds(p) != in {
-				t.Fatalf("holds(%d) is %v", p, !in)
+			_, in := want[p]
+			if _, found := x.find(p); found != in {
+				t.Fatalf("find(%d) is %v", p, !in)
 			}
 		}
 	})
 }
 
 func TestGrowingLeavesTheOldIndexAlone(t *testing.T) {
-	old := newIndex([]uint64{1 << 60, 1 << 61}, room(4))
-	grown := old.with([]uint64{1 << 62})
-	if old.holds(1<<62) || old.may(1<<62) {
+	holds := func(x *index, p uint64) bool { _, found := x.find(p); return found }
+	old := newIndex(entriesFor([]uint64{1 << 60, 1 << 61}, 1), room(4))
+	grown := old.with(entriesFor([]uint64{1 << 62}, 1))
+	if holds(old, 1<<62) || old.may(1<<62) {
 		t.Error("the old index has changed")
 	}
-	if !grown.holds(1<<62) || !grown.holds(1<<60) {
+	if !holds(grown, 1<<62) || !holds(grown, 1<<60) {
 		t.Error("the grown index misses a print")
 	}
 }
@@ -56,7 +64,7 @@ func TestTheFilterLetsThroughOneInAThousand(t *testing.T) {
 	for i := range prints {
 		prints[i] = rand.Uint64()
 	}
-	x := newIndex(sortedSet(prints), 1+n*keyBits/blockBits)
+	x := newIndex(entriesFor(prints, 1), 1+n*keyBits/blockBits)
 	if rate := measure(x); rate > 0.002 || rate == 0 {
 		t.Errorf("the false-positive rate is %.5f, want about 0.001", rate)
 	}

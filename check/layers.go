@@ -23,23 +23,24 @@ func (l *layer) drops(k Key) bool {
 	return found
 }
 
-// with gives the layer after more changes. A key is not in both lists.
-func (l *layer) with(h hasher, linked, unlinked []Key) *layer {
-	if len(linked) == 0 && len(unlinked) == 0 {
+// with gives the layer after more changes: keys with their sums, and keys that
+// are gone. A key is not in both lists.
+func (l *layer) with(h hasher, listed []Touched, gone []Key) *layer {
+	if len(listed) == 0 && len(gone) == 0 {
 		return l
 	}
 	removed := l.removed
-	if len(unlinked) > 0 || len(removed) > 0 {
-		again := make(map[Key]bool, len(linked))
-		for _, k := range linked {
-			again[k] = true
+	if len(gone) > 0 || len(removed) > 0 {
+		again := make(map[Key]bool, len(listed))
+		for _, t := range listed {
+			again[t.Key] = true
 		}
-		removed = slices.Concat(removed, unlinked)
+		removed = slices.Concat(removed, gone)
 		removed = slices.DeleteFunc(removed, func(k Key) bool { return again[k] })
 		slices.SortFunc(removed, compareKeys)
 		removed = slices.Compact(removed)
 	}
-	return &layer{added: l.added.with(printsOf(h, linked)), removed: removed}
+	return &layer{added: l.added.with(entriesOf(h, listed)), removed: removed}
 }
 
 // over gives one layer that does what old and then l do.
@@ -48,19 +49,21 @@ func (l *layer) over(h hasher, old *layer) *layer {
 	// its added keys, only their prints. So a removed key counts only where l
 	// does not hold its print. A print shared by two keys then keeps a key too
 	// many, which the next build puts right, and never one too few.
-	kept := slices.DeleteFunc(slices.Clone(old.removed), func(k Key) bool { return l.added.holds(h.of(k)) })
+	kept := slices.DeleteFunc(slices.Clone(old.removed), func(k Key) bool {
+		_, added := l.added.find(h.of(k))
+		return added
+	})
 	removed := slices.Concat(kept, l.removed)
 	slices.SortFunc(removed, compareKeys)
-	return &layer{added: old.added.with(l.added.prints), removed: slices.Compact(removed)}
+	return &layer{added: old.added.with(l.added.entries()), removed: slices.Compact(removed)}
 }
 
-func printsOf(h hasher, keys []Key) []uint64 {
-	prints := make([]uint64, len(keys))
-	for i, k := range keys {
-		prints[i] = h.of(k)
+func entriesOf(h hasher, listed []Touched) []entry {
+	list := make([]entry, len(listed))
+	for i, t := range listed {
+		list[i] = entry{h.of(t.Key), t.Sum}
 	}
-	slices.Sort(prints)
-	return slices.Compact(prints)
+	return inOrder(list)
 }
 
 func compareKeys(a, b Key) int {
@@ -88,26 +91,26 @@ const (
 )
 
 // ask finds the newest layer that holds the print of a key, and looks whether
-// that layer or a newer one took the key away again.
-func (f *filter) ask(p uint64, k Key) answer {
+// that layer or a newer one took the key away again. A hit has the key's sum.
+func (f *filter) ask(p uint64, k Key) (answer, Sum) {
 	known := miss
 	if f.recent.added.may(p) {
 		known = falseHit
-		if f.recent.added.holds(p) && !f.recent.drops(k) {
-			return hit
+		if sum, found := f.recent.added.find(p); found && !f.recent.drops(k) {
+			return hit, sum
 		}
 	}
 	if f.frozen != nil && f.frozen.added.may(p) {
 		known = falseHit
-		if f.frozen.added.holds(p) && !f.recent.drops(k) && !f.frozen.drops(k) {
-			return hit
+		if sum, found := f.frozen.added.find(p); found && !f.recent.drops(k) && !f.frozen.drops(k) {
+			return hit, sum
 		}
 	}
 	if !f.base.may(p) {
-		return known
+		return known, 0
 	}
-	if f.base.holds(p) && !f.recent.drops(k) && (f.frozen == nil || !f.frozen.drops(k)) {
-		return hit
+	if sum, found := f.base.find(p); found && !f.recent.drops(k) && (f.frozen == nil || !f.frozen.drops(k)) {
+		return hit, sum
 	}
-	return falseHit
+	return falseHit, 0
 }

@@ -2,8 +2,6 @@ package check
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/risknet/risknet/risk"
 )
@@ -44,8 +42,11 @@ func (c *Checker) SetOverrides(list []Override) error {
 		}
 	}
 	if len(set.byKey) > 0 {
-		keys := slices.Collect(maps.Keys(set.byKey))
-		set.prints = newIndex(printsOf(c.hasher, keys), room(len(keys)))
+		keys := make([]Touched, 0, len(set.byKey)) // they have no sums
+		for k := range set.byKey {
+			keys = append(keys, Touched{Key: k})
+		}
+		set.prints = newIndex(entriesOf(c.hasher, keys), room(len(keys)))
 	}
 	c.change(func(v *View) bool {
 		v.overrides = set

@@ -31,11 +31,13 @@ func clean(t testing.TB, source Source) (*Checker, func() *Query) {
 // crowd is a Source of n keys by number, without their listings.
 type crowd int
 
-func (n crowd) Standing(uint64, risk.Kind, risk.Token) ([]risk.Standing, error) { return nil, nil }
+func (n crowd) Standing(uint64, risk.Kind, risk.Token) ([]risk.Standing, Sum, error) {
+	return nil, 0, nil
+}
 
-func (n crowd) Tokens(_ uint64, yield func(kind risk.Kind, token risk.Token) error) error {
+func (n crowd) Tokens(_ uint64, yield func(kind risk.Kind, token risk.Token, sum Sum) error) error {
 	for i := range int(n) {
-		if k := keyNumber(i); yield(k.Kind, k.Token) != nil {
+		if k := keyNumber(i); yield(k.Kind, k.Token, 0) != nil {
 			break
 		}
 	}

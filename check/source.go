@@ -18,12 +18,19 @@ type Key struct {
 // when it does not keep that version any more.
 type Source interface {
 	// Standing gives every listing that is linked to a token, in whatever state
-	// it is. The caller keeps what it gets, so the Source must not change it.
-	Standing(version uint64, kind risk.Kind, token risk.Token) ([]risk.Standing, error)
-	// Tokens yields every token that has a listing, each at least once and in
-	// any order, and stops at the first error that yield returns.
-	Tokens(version uint64, yield func(kind risk.Kind, token risk.Token) error) error
+	// it is, and the sum of what it has read. The caller keeps what it gets, so the
+	// Source must not change it.
+	Standing(version uint64, kind risk.Kind, token risk.Token) ([]risk.Standing, Sum, error)
+	// Tokens yields every token that has a listing, each once and in any order,
+	// with its sum, and stops at the first error that yield returns.
+	Tokens(version uint64, yield func(kind risk.Kind, token risk.Token, sum Sum) error) error
 }
+
+// Sum stands for all listings of a token as they are: each change of one of them
+// adds to it, and without any it is 0. What a Source can only read a part of, or
+// an older state of, has another sum. One that is 0 where there are listings is
+// taken for not known.
+type Sum = uint16
 
 var (
 	// ErrGone says that a Source does not keep the version asked. A check then
@@ -43,15 +50,15 @@ type QueryError struct{ Field, Text string }
 func (e *QueryError) Error() string { return e.Field + ": " + e.Text }
 
 // DamageError is an alarm: the filter holds a key and the Source does not give
-// its listings. Its text leaves the token out, so that it may be logged.
+// its listings as they are. Its text leaves the token out, so that it may be logged.
 type DamageError struct {
 	Version uint64
 	Key     Key
-	Err     error // nil when the Source gave an empty answer
+	Err     error // nil when the Source gave fewer or older listings than there are
 }
 
 func (e *DamageError) Error() string {
-	what := "the store has no record of it"
+	what := "the store has not all records of it"
 	if e.Err != nil {
 		what = e.Err.Error()
 	}

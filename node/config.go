@@ -95,7 +95,7 @@ type DiskConfig struct {
 	// node takes nothing new, neither proposals nor entries nor images, and goes
 	// on answering checks. A full disk would end it in the middle of a write.
 	Reserve int64 `koanf:"reserve"`
-	// VerifyEvery is the time between two readings of all tables, which find rot
+	// VerifyEvery is the time between two readings of the whole state, which find rot
 	// before a listing is needed that it has struck.
 	VerifyEvery time.Duration `koanf:"verify_every"`
 }

@@ -62,48 +62,41 @@ func (n *Node) failed(err error) error {
 func (n *Node) alarm(err error) {
 	n.log.Error("alarm", "error", err)
 	if _, damaged := errors.AsType[*check.DamageError](err); damaged {
-		n.damaged(err)
+		select {
+		case n.damage <- struct{}{}:
+		default: // watchDamage knows already
+		}
 	}
 }
 
-// damaged has the node rebuilt.
-func (n *Node) damaged(err error) {
-	select {
-	case n.damage <- err:
-	default: // the first is enough
-	}
-}
-
-// verifyTables finds rot before something needs what it has struck: what applies
-// a command could take it for "not there".
-func (n *Node) verifyTables(ctx context.Context) error {
-	for pause(ctx, n.cfg.Disk.VerifyEvery) {
-		err := n.store.VerifyTables()
-		if err != nil {
+// watchDamage reads the whole state now and then, because what applies a command
+// could take rot for "not there", and whenever a check has met what looks like
+// damage: two tokens may share a fingerprint, too. A node that is damaged goes on,
+// closed where it is and right elsewhere, until the others can rebuild it.
+func (n *Node) watchDamage(ctx context.Context) error {
+	every := time.NewTicker(n.cfg.Disk.VerifyEvery)
+	defer every.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-every.C:
+		case <-n.damage:
+		case <-ctx.Done():
+			return nil
+		}
+		_, err := n.store.VerifyAll(ctx)
+		if err != nil && ctx.Err() == nil {
 			n.log.Error("alarm", "error", err)
 		}
-		if errors.Is(err, store.ErrDamaged) {
-			n.damaged(err)
+		if !errors.Is(err, store.ErrDamaged) {
+			pause(ctx, min(n.cfg.Disk.VerifyEvery, time.Minute)) // it is asked for the same token again and again
+			continue
+		}
+		if n.awaitOthers(ctx); ctx.Err() == nil {
+			n.cast(err)
+			return fmt.Errorf("%w: %w", errAnotherLife, err)
 		}
 	}
 	return nil
-}
-
-// watchDamage waits for damage that was found while the node runs. The node
-// goes on, closed where it is damaged and right elsewhere, until the others can
-// rebuild it.
-func (n *Node) watchDamage(ctx context.Context) error {
-	select {
-	case err := <-n.damage:
-		n.awaitOthers(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		n.cast(err)
-		return fmt.Errorf("%w: %w", errAnotherLife, err)
-	case <-ctx.Done():
-		return nil
-	}
 }
 
 // awaitOthers returns when another node is ready that holds as much as this one.

@@ -52,7 +52,7 @@ type Node struct {
 	abandon  atomic.Bool
 
 	fatal        chan error    // one place: why the node must stop
-	damage       chan error    // one place: what a check or verifyTables has found
+	damage       chan struct{} // one place: a check has met what looks like damage
 	clockSetBack atomic.Bool   // the next stamp may be lower than the last
 	closing      chan struct{} // closed when calls under way are to end
 	nodesChanged chan struct{} // one place: the node records are to be looked at
@@ -73,7 +73,7 @@ type Node struct {
 func New(ctx context.Context, cfg Config, env Environment, log *slog.Logger) (*Node, error) {
 	env = env.withDefaults()
 	n := &Node{cfg: cfg, env: env, log: log, now: env.Now, health: newHealth(),
-		closing: make(chan struct{}), nodesChanged: make(chan struct{}, 1), fatal: make(chan error, 1), damage: make(chan error, 1)}
+		closing: make(chan struct{}), nodesChanged: make(chan struct{}, 1), fatal: make(chan error, 1), damage: make(chan struct{}, 1)}
 	err := n.open(ctx)
 	if err == nil {
 		n.metrics = newMetrics(n)
@@ -201,7 +201,6 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	group.Go(func() error { n.checker.Run(ctx); return nil })
 	group.Go(func() error { return n.watchFailure(ctx) })
 	group.Go(func() error { return n.watchDamage(ctx) })
-	group.Go(func() error { return n.verifyTables(ctx) })
 	group.Go(func() error { return n.watchDisk(ctx) })
 	group.Go(func() error { return n.keepAnchor(ctx) })
 	group.Go(func() error { return n.backfill(ctx) })

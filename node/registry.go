@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -71,7 +72,7 @@ func (s *registryService) Listings(ctx context.Context, req *apiv1.ListingsReque
 		if len(asked.Token) != len(risk.Token{}) {
 			return nil, status.Error(codes.InvalidArgument, "tokens: a token has 16 bytes")
 		}
-		found, err := s.node.store.Reader().Standing(view.Version, kind, risk.Token(asked.Token))
+		found, _, err := s.node.store.Reader().Standing(view.Version, kind, risk.Token(asked.Token))
 		if err != nil {
 			return nil, internal(err)
 		}
@@ -83,13 +84,47 @@ func (s *registryService) Listings(ctx context.Context, req *apiv1.ListingsReque
 }
 
 func (s *registryService) ExportListings(req *apiv1.ExportListingsRequest, stream grpc.ServerStreamingServer[apiv1.Listing]) error {
+	ctx, stop := context.WithCancel(stream.Context())
+	defer stop()
+	list, done := make(chan *apiv1.Listing, exportAhead), make(chan error, 1)
+	go func() {
+		defer close(list)
+		done <- s.export(ctx, req.Ended, list)
+	}()
+	for one := range list {
+		if err := stream.Send(one); err != nil {
+			return err
+		}
+	}
+	return <-done
+}
+
+// What a client that exports may do: the scan is so many listings ahead of it,
+// and is given up when it takes none for so long. A scan keeps a version of the
+// state, and with it what has been replaced since.
+const (
+	exportAhead    = 256
+	exportPatience = time.Minute
+)
+
+func (s *registryService) export(ctx context.Context, ended bool, list chan<- *apiv1.Listing) error {
 	view := s.node.checker.Load()
 	now := max(s.node.now().UnixMilli(), view.Time)
-	return s.node.store.Listings(stream.Context(), func(one *risk.Standing) error {
-		if !req.Ended && !one.ActiveAt(now) {
+	patience := time.NewTimer(exportPatience)
+	defer patience.Stop()
+	return s.node.store.Listings(ctx, func(one *risk.Standing) error {
+		if !ended && !one.ActiveAt(now) {
 			return nil
 		}
-		return stream.Send(listingMessage(one, now))
+		patience.Reset(exportPatience)
+		select {
+		case list <- listingMessage(one, now):
+			return nil
+		case <-patience.C:
+			return status.Errorf(codes.DeadlineExceeded, "export: nothing was read for %s; write it to a file first", exportPatience)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	})
 }
 

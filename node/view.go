@@ -14,15 +14,15 @@ import (
 // source lets check read the store: this is where the two meet.
 type source struct{ *store.Reader }
 
-func (s *source) Standing(version uint64, kind risk.Kind, token risk.Token) ([]risk.Standing, error) {
-	list, err := s.Reader.Standing(version, kind, token)
+func (s *source) Standing(version uint64, kind risk.Kind, token risk.Token) ([]risk.Standing, check.Sum, error) {
+	list, sum, err := s.Reader.Standing(version, kind, token)
 	if errors.Is(err, store.ErrVersionGone) {
-		return nil, fmt.Errorf("%w: %w", check.ErrGone, err)
+		return nil, 0, fmt.Errorf("%w: %w", check.ErrGone, err)
 	}
-	return list, err
+	return list, sum, err
 }
 
-func (s *source) Tokens(version uint64, yield func(risk.Kind, risk.Token) error) error {
+func (s *source) Tokens(version uint64, yield func(risk.Kind, risk.Token, check.Sum) error) error {
 	err := s.Reader.Tokens(version, yield)
 	if errors.Is(err, store.ErrVersionGone) {
 		return fmt.Errorf("%w: %w", check.ErrGone, err)
@@ -39,7 +39,7 @@ func (n *Node) absorb(cut store.Cut) {
 		n.loadOrLackKeys()
 	}
 	batch := check.Batch{Version: cut.Version, Head: cut.Head, Time: cut.Time,
-		Linked: keysOf(cut.Linked), Unlinked: keysOf(cut.Unlinked)}
+		Linked: touched(cut.Linked), Unlinked: touched(cut.Unlinked)}
 	if cut.RulesChanged {
 		sets, err := n.ruleSets()
 		if err != nil {
@@ -62,13 +62,13 @@ func (n *Node) absorb(cut store.Cut) {
 	}
 }
 
-func keysOf(list []store.Key) []check.Key {
+func touched(list []store.Touched) []check.Touched {
 	if len(list) == 0 {
 		return nil
 	}
-	keys := make([]check.Key, len(list))
-	for i, k := range list {
-		keys[i] = check.Key{Kind: k.Kind, Token: k.Token}
+	keys := make([]check.Touched, len(list))
+	for i, t := range list {
+		keys[i] = check.Touched{Key: check.Key{Kind: t.Kind, Token: t.Token}, Sum: t.Delta}
 	}
 	return keys
 }

@@ -45,14 +45,21 @@ type Key struct {
 	Token risk.Token
 }
 
+// Touched is a token of which a listing has changed. Delta is what that adds to
+// the token's sum; see linkSum.
+type Touched struct {
+	Key
+	Delta uint16
+}
+
 // Cut is what one transaction has changed.
 type Cut struct {
 	Version uint64 // names the state to readers
 	Head    risk.Head
 	Time    int64 // the network's
 
-	Linked   []Key // got a listing
-	Unlinked []Key // lost one, perhaps not the last
+	Linked   []Touched // got a listing, or one of its listings changed
+	Unlinked []Touched // lost one, perhaps not the last
 
 	ScopesChanged, EpochsChanged, RulesChanged, NodesChanged bool
 }
@@ -229,8 +236,9 @@ func (c *cut) commit() error {
 	s.soonest = c.soonest
 	s.now.Store(m)
 	m.gen.keep(m.version())
+	linked, unlinked := c.touched()
 	s.opts.OnCut(Cut{
-		Version: m.version(), Head: m.head, Time: clock.Time, Linked: c.linked, Unlinked: c.lost,
+		Version: m.version(), Head: m.head, Time: clock.Time, Linked: linked, Unlinked: unlinked,
 		ScopesChanged: c.changed[risk.TableScopes], EpochsChanged: c.changed[risk.TableEpochs],
 		RulesChanged: c.changed[risk.TableRulesHead], NodesChanged: c.changed[risk.TableNodes],
 	})

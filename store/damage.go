@@ -80,25 +80,42 @@ func openError(dir string, err error) error {
 // process itself where a table is cut short. Tables that the manifest does not
 // name are what a crash left; badger removes them.
 func checkFiles(dir string, options badger.Options, open bool) error {
-	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
+	manifest, err := readManifest(dir, options)
 	if errors.Is(err, os.ErrNotExist) {
 		return checkNew(dir)
 	}
 	if err != nil {
 		return err
 	}
+	return checkTables(dir, manifest, func(id uint64) bool {
+		if !open {
+			return true
+		}
+		manifest, err := readManifest(dir, options)
+		_, named := manifest.Tables[id]
+		return err != nil || named
+	})
+}
+
+func readManifest(dir string, options badger.Options) (badger.Manifest, error) {
+	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
+	if err != nil {
+		return badger.Manifest{}, err
+	}
 	defer f.Close()
 	manifest, _, err := badger.ReplayManifestFile(f, 0, options)
 	if err != nil {
-		return fmt.Errorf("%w: %s: %w; %s", ErrDamaged, f.Name(), err, cure)
+		return badger.Manifest{}, fmt.Errorf("%w: %s: %w; %s", ErrDamaged, f.Name(), err, cure)
 	}
+	return manifest, nil
+}
+
+// checkTables passes over a table that is not named any more: badger has merged
+// it into others, and cuts a file to nothing before it removes it.
+func checkTables(dir string, manifest badger.Manifest, named func(id uint64) bool) error {
 	for id, one := range manifest.Tables {
 		path := table.NewFilename(id, dir)
-		err := checkTable(path, one.Compression)
-		if open && errors.Is(err, fs.ErrNotExist) {
-			continue // merged into others meanwhile
-		}
-		if err != nil {
+		if err := checkTable(path, one.Compression); err != nil && named(id) {
 			return fmt.Errorf("%w: table %s: %w; %s", ErrDamaged, path, err, cure)
 		}
 	}

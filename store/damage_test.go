@@ -33,7 +33,7 @@ func tokensOf(s *Store) (n int, err error) {
 			err = ErrDamaged
 		}
 	}()
-	err = s.Reader().Tokens(s.Version(), func(risk.Kind, risk.Token) error { n++; return nil })
+	err = s.Reader().Tokens(s.Version(), func(risk.Kind, risk.Token, uint16) error { n++; return nil })
 	return n, err
 }
 

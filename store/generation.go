@@ -24,8 +24,9 @@ type generation struct {
 	db  *badger.DB
 	dir string
 
-	// use is held for reading while a question is answered, so that the
-	// directory is closed under nobody.
+	// use is held for reading while a question is answered, so that the directory
+	// is closed under nobody. Who finds that it is about to be closed does not wait
+	// for those who still read.
 	use    sync.RWMutex
 	closed bool
 	log    *slog.Logger
@@ -100,7 +101,9 @@ func emptyFiles(dir string) []string {
 // view answers a question at a version.
 func (g *generation) view(version uint64, answer func(txn *badger.Txn) error) (err error) {
 	defer g.caught(&err)
-	g.use.RLock()
+	if !g.use.TryRLock() {
+		return ErrVersionGone
+	}
 	defer g.use.RUnlock()
 	if g.closed || version < g.versions.oldest.Load() {
 		return ErrVersionGone
@@ -135,7 +138,9 @@ func (g *generation) keep(version uint64) {
 // far that is. Badger syncs the table that it writes to, and not those before it
 // that are on their way into a file of their own.
 func (g *generation) sync(at Position) (err error) {
-	g.use.RLock()
+	if !g.use.TryRLock() {
+		return ErrVersionGone
+	}
 	defer g.use.RUnlock()
 	if g.closed {
 		return ErrVersionGone

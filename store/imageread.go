@@ -172,6 +172,12 @@ func wellFormed(key []byte) bool {
 		return len(key) == 1+risk.ListingKeyBytes
 	case prefixBody, risk.TableListings:
 		return len(key) == 1+risk.ItemIDBytes
+	case risk.TableRuleSets:
+		return len(key) == 1+4
+	case risk.TableInstitutions, risk.TableNodes:
+		return len(key) == 1+len(risk.ID{})
+	case risk.TableKeys:
+		return len(key) == 1+2*len(risk.ID{})
 	default:
 		return bytes.IndexByte(tables, key[0]) >= 0
 	}

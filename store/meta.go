@@ -48,9 +48,10 @@ func (m *meta) copyFor() *meta {
 }
 
 // Format 2 counts links and small records too, so that a scan knows that it has
-// seen them all. Format 3 has a mark of the newest cut beside it.
+// seen them all. Format 3 has a mark of the newest cut beside it. In format 4 a link
+// is of its record's version.
 const (
-	metaFormat  = 3
+	metaFormat  = 4
 	metaNumbers = 8
 	metaFixed   = 1 + metaNumbers*8 + laneBytes
 )

@@ -22,28 +22,21 @@ type Reader struct{ gen *generation }
 func (s *Store) Reader() *Reader { return &Reader{s.now.Load().gen} }
 
 // Standing gives the newest listing of each key of a token, in whatever state it
-// is; none if the token has no listing. What must be there and is not, is
-// ErrDamaged.
-func (r *Reader) Standing(version uint64, kind risk.Kind, token risk.Token) ([]risk.Standing, error) {
-	var list []risk.Standing
-	err := r.gen.view(version, func(txn *badger.Txn) error {
+// is; none if the token has no listing. Sum is the sum of what was read: it
+// differs from the token's if something could not be. A listing that must be there
+// and is not, or is older than its link, is ErrDamaged.
+func (r *Reader) Standing(version uint64, kind risk.Kind, token risk.Token) (list []risk.Standing, sum uint16, err error) {
+	err = r.gen.view(version, func(txn *badger.Txn) error {
 		return walk(txn, subjectPrefix(kind, token), true, func(item *badger.Item) error {
-			raw, err := item.ValueCopy(nil)
+			one, err := standingAt(txn, item)
 			if err != nil {
 				return err
 			}
-			if len(raw) != risk.ItemIDBytes {
-				return fmt.Errorf("%w: a link of %d bytes", ErrDamaged, len(raw))
-			}
-			one, err := standing(txn, risk.ReadItemID(raw))
-			if err != nil {
-				return err
-			}
-			list = append(list, *one)
+			list, sum = append(list, *one), sum+linkSum(item.Key()[1:], item.Version())
 			return nil
 		})
 	})
-	return list, err
+	return list, sum, err
 }
 
 // walkLinks visits every link, and says so if one cannot be read: a filter made
@@ -70,16 +63,26 @@ func walkLinks(txn *badger.Txn, values bool, visit func(item *badger.Item) error
 	return err
 }
 
-// standing reads a listing with its body.
-func standing(txn *badger.Txn, id risk.ListingID) (*risk.Standing, error) {
-	raw, err := get(txn, risk.ListingRecordKey(id))
+// standingAt reads the listing that a link leads to, with its body.
+func standingAt(txn *badger.Txn, at *badger.Item) (*risk.Standing, error) {
+	l, err := readLink(at)
 	if err != nil {
 		return nil, err
 	}
-	if raw == nil {
-		return nil, fmt.Errorf("%w: listing %s is linked and has no record", ErrDamaged, id)
+	record, err := txn.Get(risk.ListingRecordKey(l.to))
+	switch {
+	case errors.Is(err, badger.ErrKeyNotFound):
+		return nil, fmt.Errorf("%w: listing %s is linked and has no record", ErrDamaged, l.to)
+	case err != nil:
+		return nil, err
+	case record.Version() != l.version:
+		return nil, fmt.Errorf("%w: the record of listing %s is of version %d, its link of %d", ErrDamaged, l.to, record.Version(), l.version)
 	}
-	return standingOf(txn, id, raw)
+	raw, err := record.ValueCopy(nil)
+	if err != nil {
+		return nil, err
+	}
+	return standingOf(txn, l.to, raw)
 }
 
 // standingOf is standing where the record is at hand.
@@ -107,19 +110,28 @@ func standingAndBody(txn *badger.Txn, id risk.ListingID, raw []byte) (*risk.Stan
 	return &risk.Standing{Listing: *l, Body: *content}, body, nil
 }
 
-// Tokens yields each token that has a listing, once, in the order of the keys.
-func (r *Reader) Tokens(version uint64, yield func(risk.Kind, risk.Token) error) error {
+// Tokens yields each token that has a listing, once, in the order of the keys,
+// with the sum of its links.
+func (r *Reader) Tokens(version uint64, yield func(risk.Kind, risk.Token, uint16) error) error {
 	return r.gen.scan(version, func(txn *badger.Txn) error {
 		var last Key
-		return walkLinks(txn, false, func(item *badger.Item) error {
+		var sum uint16
+		err := walkLinks(txn, false, func(item *badger.Item) error {
 			raw := item.Key()
 			k := Key{Kind: risk.Kind(raw[1]), Token: risk.Token(raw[2:18])}
-			if k == last {
-				return nil
+			if k != last && last != (Key{}) {
+				if err := yield(last.Kind, last.Token, sum); err != nil {
+					return err
+				}
+				sum = 0
 			}
-			last = k
-			return yield(k.Kind, k.Token)
+			last, sum = k, sum+linkSum(raw[1:], item.Version())
+			return nil
 		})
+		if err != nil || last == (Key{}) {
+			return err
+		}
+		return yield(last.Kind, last.Token, sum)
 	})
 }
 
@@ -128,11 +140,7 @@ func (r *Reader) Tokens(version uint64, yield func(risk.Kind, risk.Token) error)
 func (s *Store) Listings(ctx context.Context, visit func(*risk.Standing) error) error {
 	return s.scanNewest(func(_ *meta, txn *badger.Txn) error {
 		return walkLinks(txn, true, func(item *badger.Item) error {
-			raw, err := item.ValueCopy(nil)
-			if err != nil {
-				return err
-			}
-			one, err := standing(txn, risk.ReadItemID(raw))
+			one, err := standingAt(txn, item)
 			if err != nil {
 				return err
 			}

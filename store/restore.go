@@ -77,10 +77,19 @@ func (st *Staging) Install(index, term uint64) error {
 	if err := s.opts.OnRestore(); err != nil {
 		return s.fail(fmt.Errorf("take over a restored state: %w", err))
 	}
-	err = old.close()
+	s.leaving.Go(func() { s.leave(old) })
+	return nil
+}
+
+// leave removes a state that another one has replaced, once nobody reads it any
+// more. Nothing waits for that: a reader may take long.
+func (s *Store) leave(old *generation) {
+	err := old.close()
 	// If we crash here, the next start sweeps the old state aside.
 	fault.Point("store: restore before the old state is removed")
-	return errors.Join(err, os.RemoveAll(old.dir))
+	if err := errors.Join(err, os.RemoveAll(old.dir)); err != nil {
+		s.opts.Logger.Warn("the state before the image is not removed; the next start does it", "dir", old.dir, "error", err)
+	}
 }
 
 // nextName is state-N with an N that was never used here.
@@ -266,11 +275,7 @@ func countLinks(txn *badger.Txn, led uint64) error {
 func verifyLinks(txn *badger.Txn) error {
 	return walkLinks(txn, true, func(item *badger.Item) error {
 		key := risk.ParseListingKey(item.Key()[1:])
-		raw, err := item.ValueCopy(nil)
-		if err != nil || len(raw) != risk.ItemIDBytes {
-			return badImage("a link is not one: %v", err)
-		}
-		one, err := standing(txn, risk.ReadItemID(raw))
+		one, err := standingAt(txn, item)
 		if err != nil {
 			return badImage("%v", err)
 		}
@@ -297,15 +302,18 @@ func verifyListings(txn *badger.Txn, m *meta, strict bool) (led uint64, err erro
 			return badImage("%v", err)
 		}
 		l := &one.Listing
-		newest, found, err := findLink(txn, one.Key())
+		link, err := findLink(txn, one.Key())
 		if err != nil {
 			return badImage("%v", err)
 		}
-		if older := newest.Leaf < l.ID.Leaf || newest.Leaf == l.ID.Leaf && newest.Item < l.ID.Item; strict && (!found || older) {
+		if older := link.to.Leaf < l.ID.Leaf || link.to.Leaf == l.ID.Leaf && link.to.Item < l.ID.Item; strict && (!link.is || older) {
 			return badImage("no link leads to listing %s", l.ID)
 		}
-		if newest == l.ID {
+		if link.is && link.to == l.ID {
 			led++
+			if link.version != item.Version() {
+				return badImage("listing %s has changed since its link was written", l.ID)
+			}
 		}
 		return holdBody(&body, l.Rev, l.Item.Commitment)
 	})

@@ -172,7 +172,7 @@ func TestADamagedImageIsRefusedAndTheOldStateStays(t *testing.T) {
 	refused("more behind the end", append(bytes.Clone(image), 0), source.Position())
 	refused("another position", image, Position{Index: source.Position().Index + 1, Term: 1})
 
-	found, err := s.Reader().Standing(s.Version(), risk.KindIP, tokenOf(2))
+	found, _, err := s.Reader().Standing(s.Version(), risk.KindIP, tokenOf(2))
 	if err != nil || len(found) != 1 {
 		t.Fatalf("the old state answers %v, %v", found, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
@@ -41,6 +42,8 @@ type Store struct {
 	opts Options
 	now  atomic.Pointer[meta] // what is committed
 	err  atomic.Pointer[error]
+
+	leaving sync.WaitGroup // states that were replaced, until they are removed
 
 	element *element // of the applying goroutine
 	soonest [2]int64 // a lower bound of the next due time; see dueTables
@@ -293,7 +296,9 @@ func (s *Store) Sync() error {
 // Close closes the state; nothing may be applied after.
 func (s *Store) Close() error {
 	m := s.now.Load()
-	return m.gen.closeAt(m.position)
+	err := m.gen.closeAt(m.position)
+	s.leaving.Wait()
+	return err
 }
 
 // Position is how far the state has come.

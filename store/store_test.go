@@ -22,7 +22,7 @@ func TestTheLifeOfAListing(t *testing.T) {
 	}
 	standing := func() risk.Standing {
 		t.Helper()
-		list, err := s.Reader().Standing(s.Version(), risk.KindIP, tokenOf(5))
+		list, _, err := s.Reader().Standing(s.Version(), risk.KindIP, tokenOf(5))
 		if err != nil || len(list) != 1 {
 			t.Fatalf("standing: %v, %v", list, err)
 		}
@@ -102,7 +102,7 @@ func TestAVersionAnswersAsItDidUntilItIsGone(t *testing.T) {
 	w.publish(w.acq, "worse", 1)
 	mustApply(t, s, w.entries[len(w.entries)-1:])
 	for i, want := range map[uint64]string{version: "", s.Version(): "worse"} {
-		list, err := reader.Standing(i, risk.KindIP, tokenOf(1))
+		list, _, err := reader.Standing(i, risk.KindIP, tokenOf(1))
 		if err != nil || len(list) != 1 || list[0].Body.Note != want {
 			t.Errorf("version %d answers %v, %v; want the note %q", i, list, err, want)
 		}
@@ -114,10 +114,10 @@ func TestAVersionAnswersAsItDidUntilItIsGone(t *testing.T) {
 	for i := from; i < len(w.entries); i++ { // a cut each
 		mustApply(t, s, w.entries[i:i+1])
 	}
-	if _, err := reader.Standing(version, risk.KindIP, tokenOf(1)); !errors.Is(err, ErrVersionGone) {
+	if _, _, err := reader.Standing(version, risk.KindIP, tokenOf(1)); !errors.Is(err, ErrVersionGone) {
 		t.Errorf("a version below the horizon answers %v", err)
 	}
-	if list, err := reader.Standing(s.Version(), risk.KindIP, tokenOf(1)); err != nil || len(list) != 1 {
+	if list, _, err := reader.Standing(s.Version(), risk.KindIP, tokenOf(1)); err != nil || len(list) != 1 {
 		t.Errorf("the newest answers %v, %v", list, err)
 	}
 }
@@ -135,7 +135,7 @@ func TestAMissingRecordIsDamageAndNotAnEmptyAnswer(t *testing.T) {
 	if err := c.txn.CommitAt(s.Version(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if list, err := s.Reader().Standing(s.Version(), risk.KindIP, tokenOf(1)); !errors.Is(err, ErrDamaged) {
+	if list, _, err := s.Reader().Standing(s.Version(), risk.KindIP, tokenOf(1)); !errors.Is(err, ErrDamaged) {
 		t.Errorf("answered %v, %v", list, err)
 	}
 }
@@ -207,7 +207,7 @@ func TestACutTellsWhatItChanged(t *testing.T) {
 		t.Fatalf("cuts: %+v", cuts)
 	}
 	last := cuts[1]
-	if len(last.Linked) != 2 || last.Linked[0] != (Key{risk.KindIP, tokenOf(4)}) || last.Head != s.Head() || last.Version != s.Version() {
+	if len(last.Linked) != 2 || last.Linked[0].Key != (Key{risk.KindIP, tokenOf(4)}) || last.Head != s.Head() || last.Version != s.Version() {
 		t.Errorf("the last cut says %+v", last)
 	}
 }
@@ -275,7 +275,7 @@ func BenchmarkStanding(b *testing.B) {
 	s.Apply(w.entries)
 	r := s.Reader()
 	for b.Loop() {
-		if list, err := r.Standing(s.Version(), risk.KindIP, tokenOf(1)); err != nil || len(list) != 1 {
+		if list, _, err := r.Standing(s.Version(), risk.KindIP, tokenOf(1)); err != nil || len(list) != 1 {
 			b.Fatal(list, err)
 		}
 	}

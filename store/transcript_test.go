@@ -292,7 +292,7 @@ func (p *transcript) state() string {
 }
 
 func (p *transcript) standing(subject int) string {
-	list, err := p.s.Reader().Standing(p.s.Version(), risk.KindIP, tokenOf(subject))
+	list, _, err := p.s.Reader().Standing(p.s.Version(), risk.KindIP, tokenOf(subject))
 	p.check(err)
 	var lines []string
 	for _, one := range list {

@@ -37,7 +37,8 @@ func (r *reader) KeepBody(risk.ItemID, risk.Body) error        { return errReadO
 func (r *reader) DropBody(risk.ItemID) error                   { return errReadOnly }
 func (r *reader) Body(id risk.ItemID) (risk.Body, error)       { return readBody(r.txn, id) }
 func (r *reader) Find(k risk.ListingKey) (risk.ItemID, bool, error) {
-	return findLink(r.txn, k)
+	l, err := findLink(r.txn, k)
+	return l.to, l.is, err
 }
 
 func readBody(txn *badger.Txn, id risk.ItemID) (risk.Body, error) {
@@ -48,17 +49,6 @@ func readBody(txn *badger.Txn, id risk.ItemID) (risk.Body, error) {
 	return risk.ReadBody(raw)
 }
 
-func findLink(txn *badger.Txn, k risk.ListingKey) (risk.ItemID, bool, error) {
-	raw, err := get(txn, linkKey(k))
-	if err != nil || raw == nil {
-		return risk.ItemID{}, false, err
-	}
-	if len(raw) != risk.ItemIDBytes {
-		return risk.ItemID{}, false, fmt.Errorf("%w: a link of %d bytes", ErrDamaged, len(raw))
-	}
-	return risk.ReadItemID(raw), true, nil
-}
-
 // cut is one transaction of whole commands. It is the state that the law writes.
 type cut struct {
 	store   *Store
@@ -67,16 +57,14 @@ type cut struct {
 	bytes   int64
 	writes  int64
 	changed map[byte]bool // small tables
-	linked  []Key
-	lost    []Key
 
 	soonest [2]int64
 	added   [2][]dueEntry // put in this cut
 	removed map[string]bool
 
-	asked    risk.ListingKey // by the last Find
-	answered bool            // it had a link
-	led      map[string]bool // records that an index has led to; they must be there
+	links map[risk.ListingKey]*link // that were asked for
+	moved []risk.ListingKey         // of those, the ones that this cut has written or removed
+	led   map[string]uint64         // records that an index has led to: they must be there, of this version if it is not 0
 }
 
 type dueEntry struct {
@@ -96,7 +84,7 @@ func dueSlot(table byte) int {
 func (s *Store) begin() *cut {
 	m := s.now.Load()
 	return &cut{store: s, meta: m.copyFor(), txn: m.gen.db.NewTransactionAt(m.version(), true),
-		changed: map[byte]bool{}, soonest: s.soonest, removed: map[string]bool{}, led: map[string]bool{}}
+		changed: map[byte]bool{}, soonest: s.soonest, removed: map[string]bool{}, links: map[risk.ListingKey]*link{}, led: map[string]uint64{}}
 }
 
 // entryOverhead is what badger counts for an entry beside key and value.
@@ -120,11 +108,19 @@ func (c *cut) Record(key []byte) ([]byte, error) {
 	if isSmall(key[0]) {
 		return c.meta.small[key[0]][string(key)], nil
 	}
-	value, err := get(c.txn, key)
-	if err == nil && value == nil && c.led[string(key)] {
-		err = fmt.Errorf("%w: an index leads to record %x, which is missing", ErrDamaged, key)
+	want, led := c.led[string(key)]
+	item, err := c.txn.Get(key)
+	switch {
+	case errors.Is(err, badger.ErrKeyNotFound) && !led:
+		return nil, nil
+	case errors.Is(err, badger.ErrKeyNotFound):
+		return nil, fmt.Errorf("%w: an index leads to record %x, which is missing", ErrDamaged, key)
+	case err != nil:
+		return nil, err
+	case led && want != 0 && item.Version() != want:
+		return nil, fmt.Errorf("%w: record %x is of version %d, its link of %d", ErrDamaged, key, item.Version(), want)
 	}
-	return value, err
+	return item.ValueCopy(nil)
 }
 
 // Put moves a record, its share of the digest and its due time.
@@ -151,7 +147,10 @@ func (c *cut) Put(ch risk.Change) error {
 		delete(c.led, string(ch.Key))
 		return c.delete(ch.Key)
 	}
-	return c.set(ch.Key, ch.New)
+	if err := c.set(ch.Key, ch.New); err != nil || ch.Old == nil || ch.Key[0] != risk.TableListings {
+		return err
+	}
+	return c.relink(&ch)
 }
 
 func (c *cut) putSmall(ch *risk.Change) {
@@ -227,7 +226,7 @@ func (c *cut) Due(table byte, now int64, limit int) ([][]byte, error) {
 			break
 		}
 		keys = append(keys, e.key)
-		c.led[string(e.key)] = true
+		c.led[string(e.key)] = 0
 	}
 	return keys, nil
 }
@@ -253,44 +252,6 @@ func (c *cut) committedDue(table byte, now int64, limit int) []dueEntry {
 		}
 	}
 	return found
-}
-
-// Find gives the newest listing of a key.
-func (c *cut) Find(k risk.ListingKey) (risk.ListingID, bool, error) {
-	id, found, err := findLink(c.txn, k)
-	c.asked, c.answered = k, found
-	if found {
-		c.led[string(risk.ListingRecordKey(id))] = true
-	}
-	return id, found, err
-}
-
-// Link makes a listing the newest of its key. The law has asked for it just
-// before; then we know already whether the link is one more.
-func (c *cut) Link(k risk.ListingKey, id risk.ListingID) error {
-	if c.asked != k {
-		if _, _, err := c.Find(k); err != nil {
-			return err
-		}
-	}
-	if !c.answered {
-		c.meta.links++
-	}
-	c.answered = true
-	c.linked = append(c.linked, Key{k.Kind, k.Token})
-	return c.set(linkKey(k), id.AppendTo(nil))
-}
-
-// Unlink takes a listing out of the index, unless a newer one has its place.
-func (c *cut) Unlink(k risk.ListingKey, id risk.ListingID) error {
-	newest, found, err := findLink(c.txn, k)
-	if err != nil || !found || newest != id {
-		return err
-	}
-	c.lost = append(c.lost, Key{k.Kind, k.Token})
-	c.meta.links--
-	c.asked = risk.ListingKey{} // what Find said of it holds no more
-	return c.delete(linkKey(k))
 }
 
 // Body gives an item's body. The law asks for those of records that it has read,

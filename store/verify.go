@@ -39,15 +39,6 @@ func (s *Store) VerifyAll(ctx context.Context) (Verified, error) {
 	return seen, err
 }
 
-// VerifyTables reads every table from the disk and holds it to its checksums,
-// which badger does for a block only when somebody needs it. The error is
-// ErrDamaged and names the table. It may be called from any goroutine.
-func (s *Store) VerifyTables() error {
-	return s.scanNewest(func(m *meta, _ *badger.Txn) error {
-		return checkFiles(m.gen.dir, m.gen.db.Opts(), true)
-	})
-}
-
 // verifier reads one version. Every error in what it reads is damage.
 type verifier struct {
 	ctx     context.Context

@@ -30,7 +30,7 @@ func TestALongScanKeepsItsVersion(t *testing.T) {
 	defer s.Close()
 	mustApply(t, s, w.entries)
 	version, n := s.Version(), 0
-	err := s.Reader().Tokens(version, func(risk.Kind, risk.Token) error {
+	err := s.Reader().Tokens(version, func(risk.Kind, risk.Token, uint16) error {
 		if n++; n > 1 {
 			return nil
 		}
@@ -39,7 +39,7 @@ func TestALongScanKeepsItsVersion(t *testing.T) {
 		for _, e := range w.others(keptVersions + 1) {
 			mustApply(t, s, []Entry{e})
 		}
-		if list, err := s.Reader().Standing(version, risk.KindIP, tokenOf(1)); err != nil || len(list) != 1 {
+		if list, _, err := s.Reader().Standing(version, risk.KindIP, tokenOf(1)); err != nil || len(list) != 1 {
 			t.Errorf("the version answers %v, %v during the scan", list, err)
 		}
 		return nil
@@ -83,7 +83,7 @@ func TestReadersBesideTheWriterSeeOneVersion(t *testing.T) {
 	for range 2 {
 		group.Go(func() error {
 			for version := range versions {
-				list, err := s.Reader().Standing(version, risk.KindIP, tokenOf(1))
+				list, _, err := s.Reader().Standing(version, risk.KindIP, tokenOf(1))
 				note, listed := want[version]
 				if err != nil || listed != (len(list) == 1) || listed && list[0].Body.Note != note {
 					return fmt.Errorf("version %d answers %v, %v; want %q", version, list, err, note)
@@ -142,7 +142,7 @@ func TestQuestionsGoOnWhileAnImageComesIn(t *testing.T) {
 	if err := group.Wait(); err != nil || told != 1 {
 		t.Fatalf("%v; OnRestore was called %d times", err, told)
 	}
-	if _, err := old.Standing(version, risk.KindIP, tokenOf(1)); !errors.Is(err, ErrVersionGone) {
+	if _, _, err := old.Standing(version, risk.KindIP, tokenOf(1)); !errors.Is(err, ErrVersionGone) {
 		t.Errorf("the old reader answers %v", err)
 	}
 	same(t, "the image", s, source)
