@@ -181,6 +181,7 @@ func TestADamagedImageIsRefusedAndTheOldStateStays(t *testing.T) {
 	}
 	same(t, "the sound image", s, source)
 	entries, err := os.ReadDir(dir)
+	s.leaving.Wait()
 	if err != nil {
 		t.Fatal(err)
 	}
