@@ -180,8 +180,8 @@ func TestADamagedImageIsRefusedAndTheOldStateStays(t *testing.T) {
 		t.Fatalf("the sound image: %v", err)
 	}
 	same(t, "the sound image", s, source)
-	entries, err := os.ReadDir(dir)
 	s.leaving.Wait()
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
