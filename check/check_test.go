@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -232,6 +233,54 @@ func TestExplainSpeaksOfTheVerdictsOwnFacts(t *testing.T) {
 	for _, trace := range traces {
 		if want := trace.Rule.ID != "two-voices"; trace.Fired != want {
 			t.Errorf("%s fired: %v", trace.Rule.ID, trace.Fired)
+		}
+	}
+}
+
+// partial gives what a damaged Source gives: another state of a token than the
+// one that the filter was told of.
+type partial struct {
+	*book
+	give func(list []risk.Standing) []risk.Standing
+}
+
+func (p *partial) Standing(version uint64, kind risk.Kind, token risk.Token) ([]risk.Standing, Sum, error) {
+	list, _, err := p.book.Standing(version, kind, token)
+	list = p.give(list)
+	return list, sumOf(list), err
+}
+
+func TestFewerOrOlderListingsThanThereAreAreDamage(t *testing.T) {
+	all := func(list []risk.Standing) []risk.Standing { return list }
+	for name, give := range map[string]func([]risk.Standing) []risk.Standing{
+		"one of two": func(list []risk.Standing) []risk.Standing { return list[:1] },
+		"none":       func([]risk.Standing) []risk.Standing { return nil },
+		"one that was before": func(list []risk.Standing) []risk.Standing {
+			older := slices.Clone(list)
+			older[1].Listing.ID.Leaf -= 2
+			older[1].Listing.State = risk.Withdrawn
+			return older
+		},
+	} {
+		for _, rebuilt := range []bool{false, true} {
+			source := &partial{newBook(), all}
+			var alarms []error
+			c := newChecker(t, source, 0, Config{Alarm: func(err error) { alarms = append(alarms, err) }})
+			c.Absorb(source.list(keyNumber(1)))
+			c.Absorb(source.list(keyNumber(1), keyNumber(2)))
+			if rebuilt {
+				if err := c.Rebuild(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if v := verdictOf(t, c, askFor(keyNumber(1))); !v.Listed || len(alarms) > 0 {
+				t.Fatalf("%s: sound: %+v, %v", name, v, alarms)
+			}
+			source.give = give
+			v := verdictOf(t, c, askFor(keyNumber(1)))
+			if !v.Listed || v.Advice != c.config.DamageAdvice || len(v.Reasons) != 1 || len(alarms) != 1 {
+				t.Errorf("%s, rebuilt %v: %+v, %v", name, rebuilt, v, alarms)
+			}
 		}
 	}
 }
