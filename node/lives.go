@@ -29,6 +29,7 @@ func Serve(ctx context.Context, cfg Config, env Environment, log *slog.Logger, o
 			err = n.Run(ctx)
 		}
 		if !errors.Is(err, errAnotherLife) || errors.Is(err, consensus.ErrDisk) || ctx.Err() != nil {
+			log.Info("stopped", "asked to", ctx.Err() != nil)
 			return err
 		}
 		log.Warn("beginning again", "because", err)

@@ -138,7 +138,6 @@ func (p *Processes) start(n *ProcessNode) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close()
 	cmd := exec.Command(program, "node", "run", "--config", n.Config)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -146,12 +145,19 @@ func (p *Processes) start(n *ProcessNode) error {
 		p.Prepare(n.Name, cmd)
 	}
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", n.Name, err)
+		return errors.Join(fmt.Errorf("start %s: %w", n.Name, err), log.Close())
 	}
 	n.PID = cmd.Process.Pid
-	go cmd.Wait() //nolint:errcheck // reaps it if it ends before we do; the exit shows in its log
+	go func() { // if it ends before we do
+		_ = cmd.Wait() // its state says more
+		fmt.Fprintf(log, "%s%d ended: %s\n", endedPrefix, cmd.ProcessState.Pid(), cmd.ProcessState)
+		_ = log.Close() // it is a note
+	}()
 	return p.save()
 }
+
+// endedPrefix begins the note of how a process ended, behind what it said itself.
+const endedPrefix = "process "
 
 // awaitReady waits until the node's view has caught up, or says how it ended.
 func (p *Processes) awaitReady(ctx context.Context, n *ProcessNode) error {
@@ -183,7 +189,11 @@ func (p *Processes) awaitReady(ctx context.Context, n *ProcessNode) error {
 func lastLine(file string) string {
 	text, _ := os.ReadFile(file)
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return lines[len(lines)-1]
+	last := lines[len(lines)-1]
+	if len(lines) > 1 && strings.HasPrefix(last, endedPrefix) {
+		last = lines[len(lines)-2] + " (" + last + ")"
+	}
+	return last
 }
 
 // alive reports whether a process exists and is not a zombie. Its state is read

@@ -405,7 +405,7 @@ func (l *nodeLog) errorLine() string {
 
 func (l *nodeLog) last() string {
 	lines := strings.Split(strings.TrimSpace(l.all()), "\n")
-	return strings.Join(lines[max(0, len(lines)-2):], " / ")
+	return strings.Join(lines[max(0, len(lines)-3):], " / ")
 }
 
 // hits counts how often nodes ended at each crash point.
