@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -132,6 +131,12 @@ type RecoverInfo struct {
 	Root     risk.Hash
 	Index    uint64
 	Listings uint64
+
+	// LastTerm and LastIndex are of the last entry that this node has, which may
+	// lie in its log behind the state: Recover takes all of them. Of several nodes
+	// the one with the highest term, and among those with the highest index, holds
+	// everything that was ever acknowledged and is left.
+	LastTerm, LastIndex uint64
 }
 
 // Inspect says what Recover would go on with, and changes nothing.
@@ -141,30 +146,54 @@ func Inspect(cfg Config) (RecoverInfo, error) {
 		return RecoverInfo{}, err
 	}
 	defer lock.Close()
-	return withState(&cfg, func(s *store.Store, info *RecoverInfo) error { return nil })
+	return withState(&cfg, func(s *store.Store, info *RecoverInfo) error {
+		held, err := consensus.Inspect(filepath.Join(cfg.Data, "raft"))
+		info.LastTerm, info.LastIndex = held.LastTerm, held.Last
+		return err
+	})
 }
 
+// Asked says of how many other nodes somebody knew, and how many answered.
+type Asked struct{ Nodes, Answered int }
+
 // Outlived gives an error if another node answers that a majority follows: then
-// Recover would make a second network.
-func Outlived(ctx context.Context, cfg Config) error {
+// Recover would make a second network. It asks everybody that the state, the
+// founding and the lists of addresses name.
+func Outlived(ctx context.Context, cfg Config) (asked Asked, err error) {
 	creds, err := LoadCredentials(cfg.TLS.CA, cfg.TLS.Certificate, cfg.TLS.Key)
 	if err != nil {
-		return err
+		return asked, err
 	}
-	self, err := risk.ParseID(cfg.ID)
-	if err != nil {
-		return err
+	n := &Node{cfg: cfg, env: Environment{}.withDefaults()}
+	if n.id, err = risk.ParseID(cfg.ID); err != nil {
+		return asked, err
 	}
-	addresses := append(savedPeers(cfg.Anchor), savedPeers(cfg.Data)...)
-	slices.Sort(addresses)
-	peers := newPeers(creds, Environment{}.withDefaults().Dial)
-	defer peers.closeAll()
-	for _, seen := range askWitnesses(ctx, peers, self, slices.Compact(addresses)) {
-		if seen.Ready {
-			return fmt.Errorf("yes: a node with %d leaves is up, and a majority with it: the network lives, start this node instead", seen.Size)
+	if n.network, err = risk.ParseHash(cfg.Network); err != nil {
+		return asked, err
+	}
+	if cfg.Founding != "" {
+		if n.founding, err = loadFounding(cfg.Founding, n.network); err != nil {
+			return asked, err
 		}
 	}
-	return nil
+	var addresses []string
+	if _, err := withState(&cfg, func(s *store.Store, _ *RecoverInfo) error {
+		n.store = s
+		addresses = n.otherAddresses()
+		return nil
+	}); err != nil {
+		return asked, err
+	}
+	peers := newPeers(creds, n.env.Dial)
+	defer peers.closeAll()
+	answers := askWitnesses(ctx, peers, n.id, addresses)
+	asked = Asked{len(addresses), len(answers)}
+	for _, seen := range answers {
+		if seen.Ready {
+			return asked, fmt.Errorf("yes: a node with %d leaves is up, and a majority with it: the network lives, start this node instead", seen.Size)
+		}
+	}
+	return asked, nil
 }
 
 // Recover makes this node, which does not run, the only voter of its network.
@@ -238,8 +267,11 @@ func withState(cfg *Config, use func(*store.Store, *RecoverInfo) error) (info Re
 	if err := use(s, &info); err != nil {
 		return info, err
 	}
-	head := s.Head()
-	info.Size, info.Root, info.Index, info.Listings = head.Size, head.Root, s.Position().Index, s.Count()
+	head, at := s.Head(), s.Position()
+	info.Size, info.Root, info.Index, info.Listings = head.Size, head.Root, at.Index, s.Count()
+	if at.Term > info.LastTerm || at.Term == info.LastTerm && at.Index > info.LastIndex {
+		info.LastTerm, info.LastIndex = at.Term, at.Index
+	}
 	return info, nil
 }
 
