@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -155,11 +154,10 @@ func Outlived(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	addresses := append(savedPeers(cfg.Anchor), savedPeers(cfg.Data)...)
-	slices.Sort(addresses)
+	addresses := addressesOf(savedPeers(cfg.Anchor), savedPeers(cfg.Data))
 	peers := newPeers(creds, Environment{}.withDefaults().Dial)
 	defer peers.closeAll()
-	for _, seen := range askWitnesses(ctx, peers, self, slices.Compact(addresses)) {
+	for _, seen := range askWitnesses(ctx, peers, self, addresses) {
 		if seen.Ready {
 			return fmt.Errorf("yes: a node with %d leaves is up, and a majority with it: the network lives, start this node instead", seen.Size)
 		}

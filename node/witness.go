@@ -2,14 +2,13 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
 	"sync"
 	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/peer"
 
 	apiv1 "github.com/risknet/risknet/api/v1"
 	"github.com/risknet/risknet/ledger"
@@ -40,28 +39,51 @@ func (s *peerService) Witness(ctx context.Context, req *apiv1.WitnessRequest) (*
 	head := n.Head()
 	resp.Leader, _ = n.order.Leader()
 	resp.Size, resp.Root = head.Size, head.Root[:]
+	resp.CurrentTerm = n.order.Stats().Term
 	return resp, nil
 }
 
-// askWitnesses asks all addresses at once and gives the answers that came.
-func askWitnesses(ctx context.Context, p *peers, self risk.ID, addresses []string) []*apiv1.WitnessResponse {
+// testimony is what one other node says, and who that is by its certificate.
+type testimony struct {
+	*apiv1.WitnessResponse
+	by Identity
+}
+
+// nothing reports whether that node has never heard of a network.
+func (t *testimony) nothing() bool { return t.Size == 0 && t.CurrentTerm == 0 }
+
+// askWitnesses asks all addresses at once and gives the answers that came, one of
+// each node.
+func askWitnesses(ctx context.Context, p *peers, self risk.ID, addresses []string) map[Identity]testimony {
 	ctx, cancel := context.WithTimeout(ctx, witnessPatience)
 	defer cancel()
-	answers := make([]*apiv1.WitnessResponse, len(addresses))
+	answers := make([]*testimony, len(addresses))
 	var wait sync.WaitGroup
 	for i, address := range addresses {
-		wait.Go(func() {
-			conn, err := p.dial(address)
-			if err != nil {
-				return
-			}
-			if answer, err := apiv1.NewPeersClient(conn).Witness(ctx, &apiv1.WitnessRequest{Node: self.String()}); err == nil {
-				answers[i] = answer
-			}
-		})
+		wait.Go(func() { answers[i] = askWitness(ctx, p, self, address) })
 	}
 	wait.Wait()
-	return slices.DeleteFunc(answers, func(a *apiv1.WitnessResponse) bool { return a == nil })
+	heard := map[Identity]testimony{}
+	for _, answer := range answers {
+		if answer != nil {
+			heard[answer.by] = *answer
+		}
+	}
+	return heard
+}
+
+// askWitness gives nil for a node that does not answer.
+func askWitness(ctx context.Context, p *peers, self risk.ID, address string) *testimony {
+	conn, err := p.dial(address)
+	if err != nil {
+		return nil
+	}
+	var at peer.Peer
+	answer, err := apiv1.NewPeersClient(conn).Witness(ctx, &apiv1.WitnessRequest{Node: self.String()}, grpc.Peer(&at))
+	if err != nil {
+		return nil
+	}
+	return &testimony{WitnessResponse: answer, by: certified(&at)}
 }
 
 // reach is how far a node's data goes.
@@ -75,7 +97,7 @@ func (n *Node) holdPast(ctx context.Context, held reach) error {
 		return err
 	}
 	for _, seen := range askWitnesses(ctx, n.peers, n.id, n.otherAddresses()) {
-		if err := contradicts(seen, n.life, held, size); err != nil {
+		if err := contradicts(seen.WitnessResponse, n.life, held, size); err != nil {
 			return err
 		}
 	}
@@ -108,83 +130,6 @@ func contradicts(seen *apiv1.WitnessResponse, life incarnation, held reach, size
 		return &doubt{need: size, reason: fmt.Sprintf("it ends at entry %d of term %d, and another node saw it at %d of term %d", held.index, held.term, seen.Index, seen.Term)}
 	}
 	return nil
-}
-
-// The addresses of the other nodes lie beside the anchor and in the data
-// directory, for a start at which the state cannot be read. Nobody is trusted for standing in that file: who
-// answers shows a certificate.
-const peersFile = "peers.json"
-
-func (n *Node) savePeers() error {
-	addresses, err := n.recordedAddresses()
-	if err != nil || len(addresses) == 0 {
-		return err
-	}
-	text, err := json.Marshal(addresses)
-	if err != nil {
-		return err
-	}
-	for _, dir := range []string{n.cfg.Anchor, n.cfg.Data} {
-		path := filepath.Join(dir, peersFile)
-		if old, err := os.ReadFile(path); err == nil && string(old) == string(text) {
-			continue
-		}
-		if err := writeFileSync(path, text); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// recordedAddresses are the API addresses of the other nodes' records.
-func (n *Node) recordedAddresses() ([]string, error) {
-	nodes, err := n.store.Nodes()
-	if err != nil {
-		return nil, err
-	}
-	var addresses []string
-	for _, other := range nodes {
-		if other.Node != n.id {
-			addresses = append(addresses, other.API)
-		}
-	}
-	return addresses, nil
-}
-
-// otherAddresses is everybody who may know this node: by its state, by what lies
-// beside the anchor, by the founding file.
-func (n *Node) otherAddresses() []string {
-	addresses := append(savedPeers(n.cfg.Anchor), savedPeers(n.cfg.Data)...)
-	if n.store != nil {
-		recorded, _ := n.recordedAddresses() // the saved ones stand in
-		addresses = append(addresses, recorded...)
-	}
-	addresses = append(addresses, foundingAddresses(n.founding, n.id)...)
-	slices.Sort(addresses)
-	return slices.Compact(addresses)
-}
-
-func savedPeers(dir string) []string {
-	var addresses []string
-	text, err := os.ReadFile(filepath.Join(dir, peersFile))
-	if err != nil || json.Unmarshal(text, &addresses) != nil {
-		return nil
-	}
-	return addresses
-}
-
-func foundingAddresses(founding []*risk.Signed, self risk.ID) []string {
-	var addresses []string
-	for _, signed := range founding {
-		command, err := risk.DecodeCommand(signed.Header)
-		if err != nil {
-			continue
-		}
-		if p, ok := command.Params.(*risk.PutNode); ok && p.Node != self {
-			addresses = append(addresses, p.API)
-		}
-	}
-	return addresses
 }
 
 // resolve ends a doubt: it waits until the others show that they hold at least

@@ -156,24 +156,6 @@ func TestANewLifeAnswersNothingBeforeItHasAState(t *testing.T) {
 	}
 }
 
-// The founder with nothing left, not even its anchor, must not found the network
-// a second time.
-func TestTheFounderDoesNotFoundTwice(t *testing.T) {
-	n := start(t, 3, 3)
-	last := n.reports("member-1", "n2", risk.KindIP, values(0, 50)...)
-	n.agree()
-	n.must(n.Kill("n1"))
-	for _, name := range []string{"data", "anchor"} {
-		n.must(os.RemoveAll(filepath.Join(n.dir("n1"), name)))
-	}
-	n.comesBack("n1")
-	if a := n.check("n1", "ip", "198.18.0.7", last.Size); !a.Listed {
-		t.Errorf("n1 answers %v", a)
-	}
-	n.agree()
-	n.voters(3)
-}
-
 func TestAMissingOrDamagedAnchorIsADoubtThatTheOthersEnd(t *testing.T) {
 	for name, harm := range map[string]func(n *network, anchor string){
 		"missing": func(n *network, anchor string) { n.must(os.RemoveAll(anchor)) },
