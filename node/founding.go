@@ -137,7 +137,7 @@ func (n *Node) empty() bool { return n.Head().Size == 0 && len(n.order.Servers()
 // await says, once, what an empty node waits for.
 func (n *Node) await(why error) {
 	if before := n.waits.Swap(&why); before == nil || (*before).Error() != why.Error() {
-		n.log.Warn("this node has no network yet", "because", why)
+		n.log.Warn(fmt.Sprintf("this node has no network yet: %v", why))
 	}
 }
 

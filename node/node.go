@@ -227,6 +227,7 @@ func (n *Node) foundNetwork(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return nil
 	}
+	// If we crash here, this node was never ready, and the next start notes it.
 	n.noteFounded()
 	n.founded.Store(true)
 	return n.mayFound(false)
