@@ -99,13 +99,12 @@ func (n *Node) watchDamage(ctx context.Context) error {
 	return nil
 }
 
-// awaitOthers returns when another node is ready that holds as much as this one.
+// awaitOthers returns when this node can be rebuilt from the others.
 func (n *Node) awaitOthers(ctx context.Context) {
 	for {
-		for _, seen := range askWitnesses(ctx, n.peers, n.id, n.otherAddresses()) {
-			if seen.Ready && seen.Size >= n.Head().Size {
-				return
-			}
+		heard, _ := n.hear(ctx)
+		if able, enough := n.rebuilders(heard, n.Head().Size); len(able) >= enough {
+			return
 		}
 		if !pause(ctx, time.Second) {
 			return

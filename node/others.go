@@ -102,6 +102,16 @@ func (n *Node) memories() [][]other {
 	return append(lists, foundingOthers(n.founding, n.id))
 }
 
+// lastKnown is the newest memory that there is of the others.
+func (n *Node) lastKnown() []other {
+	for _, list := range n.memories() {
+		if len(list) > 0 {
+			return list
+		}
+	}
+	return nil
+}
+
 // otherAddresses is everybody who may know this node.
 func (n *Node) otherAddresses() []string { return addressesOf(n.memories()...) }
 
