@@ -68,10 +68,11 @@ func (n *Node) fetchChunk(ctx context.Context, before uint64) error {
 	if err := n.disk.hold(); err != nil {
 		return err
 	}
-	addresses, err := n.recordedAddresses()
+	others, err := n.recordedOthers()
 	if err != nil {
 		return err
 	}
+	addresses := addressesOf(others)
 	failed := errors.New("no other node is known")
 	for i := range addresses {
 		at := (n.chunkSource + i) % len(addresses)

@@ -43,8 +43,9 @@ type Config struct {
 	// LogKey is the Ed25519 key (PEM PKCS#8) that signs this node's checkpoints.
 	LogKey string `koanf:"log_key"`
 	// Founding is a file of signed commands that begins the network. The one node
-	// that has it starts as the only voter, if its data directory is empty, and
-	// brings the commands in; once they are in, the file means nothing.
+	// that has it starts as the only voter, once all the others that the commands
+	// name have said that they have nothing, and brings the commands in. Then it
+	// writes FILE.done beside the file, which means nothing any more.
 	Founding string `koanf:"founding"`
 	// Serves names further institutions whose programs may ask this node as their
 	// own. A node always serves its own institution and the hub.

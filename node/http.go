@@ -57,6 +57,9 @@ const neverFresh = 100 * 365 * 24 * time.Hour
 
 func (n *Node) ready() error {
 	if n.checker.Load().Head.Size == 0 {
+		if why := n.waits.Load(); why != nil {
+			return fmt.Errorf("not ready: %w", *why)
+		}
 		return errors.New("not ready: no network has been founded or joined")
 	}
 	if !n.founded.Load() {

@@ -100,13 +100,20 @@ func (n *Node) watchDamage(ctx context.Context) error {
 	return nil
 }
 
-// awaitOthers returns when another node is ready that holds as much as this one.
+// awaitOthers returns when this node can be rebuilt from the others. As long as it
+// runs and has a vote, they may be ready on its word alone: so many must be, that
+// they are a majority without it.
 func (n *Node) awaitOthers(ctx context.Context) {
 	for {
-		for _, seen := range askWitnesses(ctx, n.peers, n.id, n.otherAddresses()) {
-			if seen.Ready && seen.Size >= n.Head().Size {
-				return
+		voters := 0
+		for _, server := range n.order.Servers() {
+			if server.Voter {
+				voters++
 			}
+		}
+		heard, _ := n.hear(ctx)
+		if able, enough := n.rebuilders(heard, n.Head().Size); len(able) >= max(enough, voters/2+1) {
+			return
 		}
 		if !pause(ctx, time.Second) {
 			return

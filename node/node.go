@@ -48,7 +48,8 @@ type Node struct {
 	keyless atomic.Pointer[error] // the key of an epoch in use is not here
 
 	founding []*risk.Signed
-	founded  atomic.Bool // the founding commands are in, or none were given
+	founded  atomic.Bool           // the founding commands are in, or none were given
+	waits    atomic.Pointer[error] // why there is nothing here yet
 	abandon  atomic.Bool
 
 	fatal        chan error    // one place: why the node must stop
@@ -136,7 +137,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if err := n.listen(); err != nil {
 		return err
 	}
-	return n.orDoubt(n.startOrder(ctx))
+	return n.orDoubt(n.startOrder())
 }
 
 // orDoubt makes damage a doubt: the others can cure it.
@@ -217,12 +218,17 @@ func (n *Node) end(err error) {
 }
 
 func (n *Node) foundNetwork(ctx context.Context) error {
+	if err := n.bootstrap(ctx); err != nil {
+		return err
+	}
 	if err := n.bringFounding(ctx, n.founding); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
 		return nil
 	}
+	// If we crash here, this node was never ready, and the next start notes it.
+	n.noteFounded()
 	n.founded.Store(true)
 	return n.mayFound(false)
 }

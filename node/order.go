@@ -15,7 +15,7 @@ import (
 )
 
 // startOrder runs raft over mutual TLS: only certificates of role node connect.
-func (n *Node) startOrder(ctx context.Context) error {
+func (n *Node) startOrder() error {
 	cfg := consensus.Config{
 		ID:                n.life.server(),
 		Advertise:         n.cfg.Listen.Raft,
@@ -44,24 +44,6 @@ func (n *Node) startOrder(ctx context.Context) error {
 		return err
 	}
 	n.order = order
-	return n.bootstrap(ctx)
-}
-
-// bootstrap founds the network, if this is the node that does and nothing was
-// founded before: not by this node, by what its anchor knows, and not with the
-// others, as far as they answer.
-func (n *Node) bootstrap(ctx context.Context) error {
-	if !n.isFounder() || n.store.Position().Index > 0 {
-		return nil
-	}
-	for _, seen := range askWitnesses(ctx, n.peers, n.id, foundingAddresses(n.founding, n.id)) {
-		if seen.Size > 0 {
-			return &doubt{reason: "it is empty, and the network that it would found is there already"}
-		}
-	}
-	if err := n.order.Bootstrap(); err != nil && !errors.Is(err, consensus.ErrNotEmpty) {
-		return err
-	}
 	return nil
 }
 

@@ -101,7 +101,7 @@ func (n *Node) openPast() error {
 	}
 	n.anchor.reset(n.life)
 	if anchored == nil && held == nil && len(n.founding) > 0 {
-		if err := n.mayFound(true); err != nil {
+		if err := n.mayFound(!n.wasFounded()); err != nil {
 			return err
 		}
 		return beginLife(&n.cfg, n.life)
@@ -132,30 +132,6 @@ func (n *Node) ownIncarnation(key, dir string) (*incarnation, error) {
 		return nil, fmt.Errorf("%s: %s is the directory of node %s, and this is %s; two nodes' directories may have been swapped, put each back where it was", key, dir, found.Node, n.id)
 	}
 	return found, nil
-}
-
-// founderFile lies in the anchor while this node may found its network: from its
-// very first start until the network is there. A node that begins another life
-// must not found a second one.
-const founderFile = "founder"
-
-func (n *Node) mayFound(may bool) error {
-	path := filepath.Join(n.cfg.Anchor, founderFile)
-	if may {
-		return writeFileSync(path, []byte(n.network.String()+"\n"))
-	}
-	if err := os.Remove(path); err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return nil
-		}
-		return err
-	}
-	return syncDir(n.cfg.Anchor)
-}
-
-func (n *Node) isFounder() bool {
-	_, err := os.Stat(filepath.Join(n.cfg.Anchor, founderFile))
-	return err == nil && len(n.founding) > 0
 }
 
 // What belongs to one life, in the data directory.

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	apiv1 "github.com/risknet/risknet/api/v1"
 	"github.com/risknet/risknet/ledger"
 	"github.com/risknet/risknet/risk"
 )
@@ -73,33 +72,6 @@ func TestDataThatFallsShortOfTheAnchorIsDoubted(t *testing.T) {
 		if doubted && d.need != 40 {
 			t.Errorf("%s: the others need %d leaves, not 40", name, d.need)
 		}
-	}
-}
-
-func TestAWitnessIsBelievedOnlyWhereItCanKnow(t *testing.T) {
-	n := &Node{id: risk.ID{2}, life: *life(2)}
-	self, later, earlier := serverID(n.id, 2), serverID(n.id, 3), serverID(n.id, 1)
-	held := reach{index: 100, term: 7}
-	for name, c := range map[string]struct {
-		seen    *apiv1.WitnessResponse
-		doubted bool
-	}{
-		"saw as much":           {&apiv1.WitnessResponse{Server: self, Term: 7, Index: 100}, false},
-		"saw less":              {&apiv1.WitnessResponse{Server: self, Term: 7, Index: 90}, false},
-		"saw more in this term": {&apiv1.WitnessResponse{Server: self, Term: 7, Index: 101}, true},
-		"saw a later term":      {&apiv1.WitnessResponse{Server: self, Term: 8, Index: 50}, true},
-		"saw more in an earlier term, since taken back": {&apiv1.WitnessResponse{Server: self, Term: 6, Index: 101}, false},
-		"has a later life of it, with a majority":       {&apiv1.WitnessResponse{Server: later, Ready: true}, true},
-		"has a later life of it, alone":                 {&apiv1.WitnessResponse{Server: later}, false},
-		"still has an earlier life of it":               {&apiv1.WitnessResponse{Server: earlier, Term: 9, Index: 900, Ready: true}, false},
-		"does not know it":                              {&apiv1.WitnessResponse{Term: 9, Index: 900, Ready: true}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			err := contradicts(c.seen, n.life, held, 0)
-			if _, doubted := asDoubt(err); doubted != c.doubted || (err != nil) != c.doubted {
-				t.Errorf("doubt %v, want %v", err, c.doubted)
-			}
-		})
 	}
 }
 

@@ -79,6 +79,11 @@ func callerOf(ctx context.Context) Identity {
 	if !ok {
 		return Identity{}
 	}
+	return certified(p)
+}
+
+// certified gives the identity in the certificate of the other end.
+func certified(p *peer.Peer) Identity {
 	info, ok := p.AuthInfo.(credentials.TLSInfo)
 	if !ok || len(info.State.PeerCertificates) == 0 {
 		return Identity{}

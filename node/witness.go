@@ -2,14 +2,13 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
 	"sync"
 	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/peer"
 
 	apiv1 "github.com/risknet/risknet/api/v1"
 	"github.com/risknet/risknet/ledger"
@@ -40,28 +39,75 @@ func (s *peerService) Witness(ctx context.Context, req *apiv1.WitnessRequest) (*
 	head := n.Head()
 	resp.Leader, _ = n.order.Leader()
 	resp.Size, resp.Root = head.Size, head.Root[:]
+	resp.CurrentTerm = n.order.Stats().Term
 	return resp, nil
 }
 
-// askWitnesses asks all addresses at once and gives the answers that came.
-func askWitnesses(ctx context.Context, p *peers, self risk.ID, addresses []string) []*apiv1.WitnessResponse {
+// testimony is what one other node says, and who that is by its certificate.
+type testimony struct {
+	*apiv1.WitnessResponse
+	by     Identity
+	number uint64 // the life that it knows; 0 if it knows none
+}
+
+// maxLifeAhead is how far ahead of its own clock a node believes that a life of
+// its own began, when it hears of one that it does not remember.
+const maxLifeAhead = time.Hour
+
+// credible reads the number of the life. The error says why the answer cannot be
+// true and counts for nothing.
+func (t *testimony) credible(self incarnation, now time.Time) error {
+	if t.Server == "" {
+		return nil
+	}
+	node, number, err := splitServer(t.Server)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", t.by.Name, err)
+	case node != self.Node:
+		return fmt.Errorf("%s: server %q: is not this node", t.by.Name, t.Server)
+	case number > numberAfter(self.Number, now.Add(maxLifeAhead)):
+		return fmt.Errorf("%s: server %q: no life can have begun there yet", t.by.Name, t.Server)
+	}
+	t.number = number
+	return nil
+}
+
+// nothing reports whether that node has never heard of a network.
+func (t *testimony) nothing() bool { return t.Size == 0 && t.CurrentTerm == 0 }
+
+// askWitnesses asks all addresses at once and gives the answers that came, one of
+// each node.
+func askWitnesses(ctx context.Context, p *peers, self risk.ID, addresses []string) map[Identity]testimony {
 	ctx, cancel := context.WithTimeout(ctx, witnessPatience)
 	defer cancel()
-	answers := make([]*apiv1.WitnessResponse, len(addresses))
+	answers := make([]*testimony, len(addresses))
 	var wait sync.WaitGroup
 	for i, address := range addresses {
-		wait.Go(func() {
-			conn, err := p.dial(address)
-			if err != nil {
-				return
-			}
-			if answer, err := apiv1.NewPeersClient(conn).Witness(ctx, &apiv1.WitnessRequest{Node: self.String()}); err == nil {
-				answers[i] = answer
-			}
-		})
+		wait.Go(func() { answers[i] = askWitness(ctx, p, self, address) })
 	}
 	wait.Wait()
-	return slices.DeleteFunc(answers, func(a *apiv1.WitnessResponse) bool { return a == nil })
+	heard := map[Identity]testimony{}
+	for _, answer := range answers {
+		if answer != nil {
+			heard[answer.by] = *answer
+		}
+	}
+	return heard
+}
+
+// askWitness gives nil for a node that does not answer.
+func askWitness(ctx context.Context, p *peers, self risk.ID, address string) *testimony {
+	conn, err := p.dial(address)
+	if err != nil {
+		return nil
+	}
+	var at peer.Peer
+	answer, err := apiv1.NewPeersClient(conn).Witness(ctx, &apiv1.WitnessRequest{Node: self.String()}, grpc.Peer(&at))
+	if err != nil {
+		return nil
+	}
+	return &testimony{WitnessResponse: answer, by: certified(&at)}
 }
 
 // reach is how far a node's data goes.
@@ -74,12 +120,32 @@ func (n *Node) holdPast(ctx context.Context, held reach) error {
 	if err := fallsShort(n.anchor.load(), held, size); err != nil {
 		return err
 	}
-	for _, seen := range askWitnesses(ctx, n.peers, n.id, n.otherAddresses()) {
-		if err := contradicts(seen, n.life, held, size); err != nil {
+	heard, err := n.hear(ctx)
+	if err != nil {
+		n.log.Warn("what another node says of this one is ignored", "error", err)
+	}
+	for _, seen := range heard {
+		if err := contradicts(&seen, n.life, held, size); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// hear gives what the others know of this node. What cannot be true is left out,
+// and the error says what it was.
+func (n *Node) hear(ctx context.Context) (map[Identity]testimony, error) {
+	heard := askWitnesses(ctx, n.peers, n.id, n.otherAddresses())
+	var errs []error
+	for by, seen := range heard {
+		if err := seen.credible(n.life, n.now()); err != nil {
+			delete(heard, by)
+			errs = append(errs, err)
+			continue
+		}
+		heard[by] = seen
+	}
+	return heard, errors.Join(errs...)
 }
 
 // fallsShort doubts data that reaches less far than the anchor.
@@ -93,98 +159,32 @@ func fallsShort(anchored ledger.Anchor, held reach, size uint64) error {
 
 // contradicts judges one witness. Within one term nothing that a follower has
 // agreed to is ever taken back; what a leader of an earlier term saw may be.
-func contradicts(seen *apiv1.WitnessResponse, life incarnation, held reach, size uint64) error {
-	if seen.Server == "" {
-		return nil
-	}
-	_, number, err := splitServer(seen.Server)
-	if err != nil {
-		return fmt.Errorf("witness: %w", err)
-	}
+func contradicts(seen *testimony, life incarnation, held reach, size uint64) error {
 	switch {
-	case number > life.Number && seen.Ready:
-		return &doubt{number: number, need: size, reason: fmt.Sprintf("the network knows this node as %s, a later life", seen.Server)}
-	case number == life.Number && (seen.Term > held.term || seen.Term == held.term && seen.Index > held.index):
-		return &doubt{need: size, reason: fmt.Sprintf("it ends at entry %d of term %d, and another node saw it at %d of term %d", held.index, held.term, seen.Index, seen.Term)}
+	case seen.number > life.Number && seen.Ready:
+		return &doubt{number: seen.number, need: size, reason: fmt.Sprintf("%s knows this node as %s, a later life", seen.by.Name, seen.Server)}
+	case seen.number == life.Number && (seen.Term > held.term || seen.Term == held.term && seen.Index > held.index):
+		return &doubt{need: size, reason: fmt.Sprintf("it ends at entry %d of term %d, and %s saw it at %d of term %d", held.index, held.term, seen.by.Name, seen.Index, seen.Term)}
 	}
 	return nil
 }
 
-// The addresses of the other nodes lie beside the anchor and in the data
-// directory, for a start at which the state cannot be read. Nobody is trusted for standing in that file: who
-// answers shows a certificate.
-const peersFile = "peers.json"
-
-func (n *Node) savePeers() error {
-	addresses, err := n.recordedAddresses()
-	if err != nil || len(addresses) == 0 {
-		return err
-	}
-	text, err := json.Marshal(addresses)
-	if err != nil {
-		return err
-	}
-	for _, dir := range []string{n.cfg.Anchor, n.cfg.Data} {
-		path := filepath.Join(dir, peersFile)
-		if old, err := os.ReadFile(path); err == nil && string(old) == string(text) {
+// rebuilders are those of the other voters, as this node last knew them, that are
+// ready and hold so many leaves, and how many are enough to be rebuilt from: a
+// majority, so that where there are several no single one talks this node out of
+// its data.
+func (n *Node) rebuilders(heard map[Identity]testimony, leaves uint64) (able []string, enough int) {
+	voters := 0
+	for _, o := range n.lastKnown() {
+		if !o.Voter {
 			continue
 		}
-		if err := writeFileSync(path, text); err != nil {
-			return err
+		voters++
+		if seen, ok := heard[o.identity(n.creds.Identity.Network)]; ok && seen.Ready && seen.Size >= leaves {
+			able = append(able, o.Name)
 		}
 	}
-	return nil
-}
-
-// recordedAddresses are the API addresses of the other nodes' records.
-func (n *Node) recordedAddresses() ([]string, error) {
-	nodes, err := n.store.Nodes()
-	if err != nil {
-		return nil, err
-	}
-	var addresses []string
-	for _, other := range nodes {
-		if other.Node != n.id {
-			addresses = append(addresses, other.API)
-		}
-	}
-	return addresses, nil
-}
-
-// otherAddresses is everybody who may know this node: by its state, by what lies
-// beside the anchor, by the founding file.
-func (n *Node) otherAddresses() []string {
-	addresses := append(savedPeers(n.cfg.Anchor), savedPeers(n.cfg.Data)...)
-	if n.store != nil {
-		recorded, _ := n.recordedAddresses() // the saved ones stand in
-		addresses = append(addresses, recorded...)
-	}
-	addresses = append(addresses, foundingAddresses(n.founding, n.id)...)
-	slices.Sort(addresses)
-	return slices.Compact(addresses)
-}
-
-func savedPeers(dir string) []string {
-	var addresses []string
-	text, err := os.ReadFile(filepath.Join(dir, peersFile))
-	if err != nil || json.Unmarshal(text, &addresses) != nil {
-		return nil
-	}
-	return addresses
-}
-
-func foundingAddresses(founding []*risk.Signed, self risk.ID) []string {
-	var addresses []string
-	for _, signed := range founding {
-		command, err := risk.DecodeCommand(signed.Header)
-		if err != nil {
-			continue
-		}
-		if p, ok := command.Params.(*risk.PutNode); ok && p.Node != self {
-			addresses = append(addresses, p.API)
-		}
-	}
-	return addresses
+	return able, voters/2 + 1
 }
 
 // resolve ends a doubt: it waits until the others show that they hold at least
@@ -198,35 +198,38 @@ func (n *Node) resolve(ctx context.Context, d *doubt) error {
 		return err
 	}
 	defer lock.Close()
-	addresses := n.otherAddresses()
-	if len(addresses) == 0 {
+	if len(n.otherAddresses()) == 0 {
 		return fmt.Errorf("%w; this node knows no other to be rebuilt from: put back the directory that it left, or see `risknet cluster recover --help`", d)
 	}
 	var told time.Time
 	for {
-		number, found := uint64(0), false
-		for _, seen := range askWitnesses(ctx, n.peers, n.id, addresses) {
-			if _, known, err := splitServer(seen.Server); err == nil {
-				number = max(number, known)
-			}
-			found = found || seen.Ready && seen.Size >= d.need
-		}
-		if found {
-			n.life.Number = numberAfter(max(n.life.Number, d.number, number), n.now())
-			n.log.Warn("the others hold everything; this node begins a new life", "server", n.life.server())
-			if err := n.mayFound(false); err != nil {
-				return err
-			}
-			return beginLife(&n.cfg, n.life)
+		heard, odd := n.hear(ctx)
+		able, enough := n.rebuilders(heard, d.need)
+		if len(able) >= enough {
+			return n.rebuild(d, heard)
 		}
 		if n.now().Sub(told) > 10*time.Second {
 			told = n.now()
-			n.log.Warn("waiting for a majority of the others that holds at least as much", "leaves", d.need, "asked", len(addresses))
+			n.log.Warn("waiting for a majority of the others that holds at least as much", "leaves", d.need, "enough", enough, "found", able, "ignored", odd)
 		}
 		if !pause(ctx, 200*time.Millisecond) {
 			return fmt.Errorf("%w; no majority of the other nodes that holds at least %d leaves was in reach: start them first, or see `risknet cluster recover --help`", d, d.need)
 		}
 	}
+}
+
+// rebuild begins a life after all that anybody knows of.
+func (n *Node) rebuild(d *doubt, heard map[Identity]testimony) error {
+	number := max(n.life.Number, d.number)
+	for _, seen := range heard {
+		number = max(number, seen.number)
+	}
+	n.life.Number = numberAfter(number, n.now())
+	n.log.Warn("the others hold everything; this node begins a new life", "server", n.life.server())
+	if err := n.mayFound(false); err != nil {
+		return err
+	}
+	return beginLife(&n.cfg, n.life)
 }
 
 // cast writes down why the data is in doubt, so that the next life begins with it.

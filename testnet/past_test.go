@@ -1,7 +1,6 @@
 package testnet
 
 import (
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -156,24 +155,6 @@ func TestANewLifeAnswersNothingBeforeItHasAState(t *testing.T) {
 	}
 }
 
-// The founder with nothing left, not even its anchor, must not found the network
-// a second time.
-func TestTheFounderDoesNotFoundTwice(t *testing.T) {
-	n := start(t, 3, 3)
-	last := n.reports("member-1", "n2", risk.KindIP, values(0, 50)...)
-	n.agree()
-	n.must(n.Kill("n1"))
-	for _, name := range []string{"data", "anchor"} {
-		n.must(os.RemoveAll(filepath.Join(n.dir("n1"), name)))
-	}
-	n.comesBack("n1")
-	if a := n.check("n1", "ip", "198.18.0.7", last.Size); !a.Listed {
-		t.Errorf("n1 answers %v", a)
-	}
-	n.agree()
-	n.voters(3)
-}
-
 func TestAMissingOrDamagedAnchorIsADoubtThatTheOthersEnd(t *testing.T) {
 	for name, harm := range map[string]func(n *network, anchor string){
 		"missing": func(n *network, anchor string) { n.must(os.RemoveAll(anchor)) },
@@ -209,20 +190,7 @@ func TestRotInATableIsFoundWhileTheNodeRuns(t *testing.T) {
 	n.must(n.Kill("n3"))
 	n.comesBack("n3") // now what it holds is in tables
 	before := n.server("n3")
-	tables, err := filepath.Glob(filepath.Join(n.dir("n3"), "data", "state", "state-*", "*.sst"))
-	if n.must(err); len(tables) == 0 {
-		t.Fatal("there are no tables")
-	}
-	table, err := os.OpenFile(tables[0], os.O_RDWR, 0) // in place: badger has it mapped
-	n.must(err)
-	one := make([]byte, 1)
-	at, err := table.Seek(-2, io.SeekEnd) // of the checksum's length
-	n.must(err)
-	_, err = table.ReadAt(one, at)
-	n.must(err)
-	_, err = table.WriteAt([]byte{one[0] ^ 4}, at)
-	n.must(err)
-	n.must(table.Close())
+	n.rot("n3")
 	n.until("n3 begins another life", func() bool { return n.Node("n3").Server() != before })
 	n.must(n.AwaitReady(n.ctx, "n3"))
 	if a := n.check("n3", "ip", "198.18.0.7", last.Size); !a.Listed {
