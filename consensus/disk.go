@@ -203,7 +203,8 @@ func (d *disk) SetUint64(key []byte, value uint64) error {
 		// If we crash here, this server has voted for nobody in that term.
 		fault.Point("consensus: before vote")
 		err := d.logStore.SetUint64(key, value)
-		// If we crash here, it keeps the promise that nobody has heard.
+		// If we crash here, it keeps the promise that nobody has heard; of a vote it
+		// knows the term, and not yet for whom.
 		fault.Point("consensus: after vote")
 		return err
 	})

@@ -137,6 +137,9 @@ func (m *metaStore) GetStable(key []byte) ([]byte, error) {
 	return slices.Clone(m.held.Stable[string(key)]), nil
 }
 
+// SetStable forgets the candidate of the vote before with the term of a new one:
+// raft writes the two one after the other, and a crash between them would give the
+// new term's vote to the old candidate, without a look at its log.
 func (m *metaStore) SetStable(key, value []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -145,6 +148,9 @@ func (m *metaStore) SetStable(key, value []byte) error {
 		stable = make(map[string][]byte)
 	}
 	stable[string(key)] = slices.Clone(value)
+	if string(key) == keyVoteTerm {
+		delete(stable, keyVoteCandidate)
+	}
 	return m.write(metaContent{Log: m.held.Log, Stable: stable})
 }
 

@@ -11,8 +11,9 @@ import (
 
 // The names under which raft keeps its term and its vote.
 const (
-	keyTerm     = "CurrentTerm"
-	keyVoteTerm = "LastVoteTerm"
+	keyTerm          = "CurrentTerm"
+	keyVoteTerm      = "LastVoteTerm"
+	keyVoteCandidate = "LastVoteCand"
 )
 
 // storedTerm is zero if there is none. The stores of raft's tests have their own

@@ -95,3 +95,44 @@ func TestFounderWithoutAnAnchorFoundsNothing(t *testing.T) {
 		}
 	})
 }
+
+// Raft writes whom it votes for after the term of the vote. After a crash between
+// the two it must know of no candidate: one of an earlier term would get the new
+// term's vote, before raft has compared the logs.
+func TestATornVoteIsForNobody(t *testing.T) {
+	dir := t.TempDir()
+	log, err := openLog(dir, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	vote := func(term uint64) error { return log.SetUint64([]byte(keyVoteTerm), term) }
+	if err := errors.Join(vote(5), log.Set([]byte(keyVoteCandidate), []byte("c:1"))); err != nil {
+		t.Fatal(err)
+	}
+	reopened := func() (uint64, []byte) {
+		if err := log.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if log, err = openLog(dir, quiet()); err != nil {
+			t.Fatal(err)
+		}
+		term, err := log.GetUint64([]byte(keyVoteTerm))
+		candidate, err2 := log.Get([]byte(keyVoteCandidate))
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		return term, candidate
+	}
+	if term, candidate := reopened(); term != 5 || string(candidate) != "c:1" {
+		t.Errorf("the vote of term %d is for %q", term, candidate)
+	}
+	if err := vote(7); err != nil {
+		t.Fatal(err)
+	}
+	if term, candidate := reopened(); term != 7 || candidate != nil {
+		t.Errorf("the vote of term %d is for %q, and it was torn before anybody was named", term, candidate)
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
