@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"io"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -17,9 +18,22 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 	err := t.NetworkTransport.AppendEntries(id, meantFor(id, target), args, resp)
 	if err == nil && resp.Term == args.Term {
 		asked.last, asked.agreed = resp.LastLog, resp.Success
+		asked.matched = matched(args, resp)
 		t.peers.note(string(id), asked)
 	}
+	if err != nil && strings.Contains(err.Error(), notAdmitted) {
+		t.peers.refuse(string(id))
+	}
 	return err
+}
+
+// matched is how far an answer agrees with our log; 0 if it does not say. A
+// heartbeat asks about no entry.
+func matched(asked *raft.AppendEntriesRequest, answer *raft.AppendEntriesResponse) uint64 {
+	if !answer.Success || answer.Term != asked.Term {
+		return 0
+	}
+	return asked.PrevLogEntry + uint64(len(asked.Entries))
 }
 
 func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
@@ -27,7 +41,12 @@ func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAd
 	if err != nil {
 		return nil, err
 	}
-	return newPipeline(inner), nil
+	return newPipeline(inner, func(answer raft.AppendFuture) {
+		args, resp := answer.Request(), answer.Response()
+		if n := matched(args, resp); n > 0 {
+			t.peers.note(string(id), contact{term: args.Term, matched: n})
+		}
+	}), nil
 }
 
 func (t *transport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {

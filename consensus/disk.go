@@ -91,19 +91,18 @@ func (d *disk) watch(what string) (end func()) {
 
 func (d *disk) hang(what string) {
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.hanging++
 	d.stalls++
-	d.mu.Unlock()
 	d.log.Error("the disk hangs: this server cuts its connections until it is back", "doing", what, "for", d.after)
-	d.gate.Cut()
+	d.gate.Cut() // under the lock, so that another write's end does not heal it
 }
 
 func (d *disk) resume() {
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.hanging--
-	heal := d.hanging == 0 && d.lost == nil
-	d.mu.Unlock()
-	if heal {
+	if d.hanging == 0 && d.lost == nil {
 		d.log.Warn("the disk is back: this server opens its connections")
 		d.gate.Heal()
 	}

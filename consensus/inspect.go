@@ -67,11 +67,11 @@ func holdings(log logStore) (held Held, err error) {
 // Seen is what this server, as a leader, last heard of another server's log.
 type Seen struct {
 	Term uint64 // in which it heard it
-	Last uint64 // entry of that log
+	Last uint64 // entry that the other has agreed to hold
 }
 
 // LastSeen remembers earlier terms of this process too.
 func (r *Replica) LastSeen(server string) (Seen, bool) {
 	c, ok := r.peers.ever(server)
-	return Seen{Term: c.term, Last: c.last}, ok
+	return Seen{Term: c.term, Last: c.matched}, ok
 }

@@ -70,6 +70,7 @@ func (r *Replica) tick() {
 }
 
 func (r *Replica) beginReign() {
+	r.ForgetStamps() // of an earlier reign: what is left of it is applied before this one's first
 	now := &reign{ready: make(chan struct{}), over: make(chan struct{})}
 	r.lead.mu.Lock()
 	r.lead.reign = now

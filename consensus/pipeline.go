@@ -12,13 +12,14 @@ import (
 // nothing more for as long as it leads, and could not be shut down.
 type pipeline struct {
 	raft.AppendPipeline
+	note    func(answer raft.AppendFuture)
 	answers chan raft.AppendFuture
 	quit    chan struct{}
 	once    sync.Once
 }
 
-func newPipeline(inner raft.AppendPipeline) *pipeline {
-	p := &pipeline{AppendPipeline: inner, answers: make(chan raft.AppendFuture), quit: make(chan struct{})}
+func newPipeline(inner raft.AppendPipeline, note func(raft.AppendFuture)) *pipeline {
+	p := &pipeline{AppendPipeline: inner, note: note, answers: make(chan raft.AppendFuture), quit: make(chan struct{})}
 	go p.pass()
 	return p
 }
@@ -29,6 +30,7 @@ func (p *pipeline) pass() {
 		select {
 		case answer := <-p.AppendPipeline.Consumer():
 			success := answer.Response().Success
+			p.note(answer)
 			select {
 			case p.answers <- answer:
 			case <-p.quit:

@@ -67,6 +67,7 @@ type transport struct {
 	done    chan struct{}
 	once    sync.Once
 	conns   *Gate // every connection, so that Close can end them
+	aside   Gate  // cut while this server lets others lead
 	work    sync.WaitGroup
 	refused atomic.Uint64 // connections that were meant for another server
 }
@@ -87,8 +88,8 @@ func newTransport(cfg *Config, own *Gate, seen *peers, logger *bridge) *transpor
 		conns:   conns,
 	}
 	stream := streamLayer{
-		Listener:  conns.Listener(own.Listener(cfg.Gate.Listener(cfg.Listener))),
-		dial:      conns.Dialer(own.Dialer(cfg.Gate.Dialer(cfg.Dial))),
+		Listener:  conns.Listener(t.aside.Listener(own.Listener(cfg.Gate.Listener(cfg.Listener)))),
+		dial:      conns.Dialer(t.aside.Dialer(own.Dialer(cfg.Gate.Dialer(cfg.Dial)))),
 		advertise: cfg.Advertise,
 		check:     t.checkAddressee,
 		patience:  cfg.IOTimeout,
@@ -185,6 +186,9 @@ func (t *transport) check(command any) error {
 	return nil
 }
 
+// notAdmitted is what a leader looks for in a refusal, which comes to it as text.
+const notAdmitted = "the entry is not admitted"
+
 func (t *transport) checkEntry(entry *raft.Log) error {
 	switch entry.Type {
 	case raft.LogCommand:
@@ -192,7 +196,9 @@ func (t *transport) checkEntry(entry *raft.Log) error {
 			return errTooLarge(len(entry.Data))
 		}
 		if t.admit != nil {
-			return t.admit(entry.Data)
+			if err := t.admit(entry.Data); err != nil {
+				return fmt.Errorf("%s: %w", notAdmitted, err)
+			}
 		}
 		return nil
 	case raft.LogConfiguration:

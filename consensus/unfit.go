@@ -36,6 +36,9 @@ func (r *Replica) yield() {
 		reason := error(nil)
 		select {
 		case <-every.C:
+			if r.unwelcome() {
+				r.standAside()
+			}
 			reason = r.cfg.held()
 		case <-r.disk.slow:
 			reason = errSlowDisk
@@ -52,6 +55,43 @@ func (r *Replica) yield() {
 		if err := r.handOver(turn); err != nil {
 			r.cfg.Logger.Debug("leadership was not handed over", "error", err)
 		}
+	}
+}
+
+// unwelcome reports whether so many voters refuse this leader's entries that none
+// of them can be committed, such as after its clock was ahead for a moment. They
+// still confirm its heartbeats, so nobody else would ever lead.
+func (r *Replica) unwelcome() bool {
+	if r.raft.State() != raft.Leader {
+		return false
+	}
+	voters, others := 0, []string(nil)
+	for _, s := range r.Servers() {
+		if !s.Voter {
+			continue
+		}
+		voters++
+		if s.ID != r.cfg.ID {
+			others = append(others, s.ID)
+		}
+	}
+	return voters-r.peers.refusing(others, refusalsCount) < voters/2+1
+}
+
+// refusalsCount is how long a refusal counts. Raft asks again several times a
+// second, and at last every few seconds.
+const refusalsCount = 5 * time.Second
+
+// standAside cuts this server off for as long as those who refuse its entries need
+// to elect one of themselves. Leadership cannot be handed to them, since they do
+// not have its last entry; with another leader that entry goes.
+func (r *Replica) standAside() {
+	r.cfg.Logger.Warn("the others refuse this server's entries: it stands aside so that one of them leads")
+	r.trans.aside.Cut()
+	defer r.trans.aside.Heal()
+	select {
+	case <-time.After(6 * r.cfg.Election):
+	case <-r.quit:
 	}
 }
 
