@@ -68,7 +68,7 @@ var bugs = map[string]bug{
 		"return able, voters/2 + 1", "return able, 1",
 		"node", "Majority"},
 	"an answer that cannot be true is believed": {"node/witness.go",
-		"case node != self.Node:", "case false:",
+		"return fmt.Errorf(\"%s: server %q: is not this node\", t.by.Name, t.Server)", "return nil",
 		"node", "CannotBeTrue"},
 	"a founder that lost its disks does not see that it founded": {"node/past.go",
 		"n.mayFound(!n.wasFounded())", "n.mayFound(true)",
