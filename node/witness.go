@@ -117,7 +117,13 @@ type reach struct{ index, term uint64 }
 // others last saw. It runs before raft does.
 func (n *Node) holdPast(ctx context.Context, held reach) error {
 	size := n.store.Head().Size
-	if err := fallsShort(n.anchor.load(), held, size); err != nil {
+	anchored := n.anchor.load()
+	if n.isFounder() || len(n.otherAddresses()) == 0 {
+		// A term that was anchored and, because we crashed there, not stored is no
+		// loss: there is nobody yet to whom it could have promised a vote.
+		anchored.Term = min(anchored.Term, held.term)
+	}
+	if err := fallsShort(anchored, held, size); err != nil {
 		return err
 	}
 	heard, err := n.hear(ctx)

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	apiv1 "github.com/risknet/risknet/api/v1"
+	"github.com/risknet/risknet/ledger"
 	"github.com/risknet/risknet/risk"
 	"github.com/risknet/risknet/store"
 )
@@ -140,6 +141,47 @@ func (c *company) with(name string, voter bool, answer *apiv1.WitnessResponse) {
 	}
 }
 
+// opened has the node hold its anchor and an empty state.
+func (c *company) opened() {
+	c.t.Helper()
+	var err, opened error
+	c.anchor, err = openAnchor(c.cfg.Anchor, c.life)
+	c.store, opened = store.Open(c.t.TempDir(), store.Options{Network: c.network, Logger: c.log})
+	if err := errors.Join(err, opened); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// The term is anchored before it is stored. A node that dies in between waits for
+// the others, but who has no others must be able to go on.
+func TestATermThatWasOnlyAnchoredIsNoLossToANodeAlone(t *testing.T) {
+	for name, c := range map[string]struct {
+		company bool
+		held    reach
+		doubted bool
+	}{
+		"alone":                         {false, reach{index: 5, term: 1}, false},
+		"alone, and entries are gone":   {false, reach{index: 4, term: 1}, true},
+		"another could have had a vote": {true, reach{index: 5, term: 1}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newCompany(t)
+			if c.company {
+				n.with("n2", true, nil)
+			}
+			n.opened()
+			defer n.store.Close()
+			if err := n.anchor.raise(3, ledger.Hash{1}, 5, 2); err != nil {
+				t.Fatal(err)
+			}
+			err := n.holdPast(t.Context(), c.held)
+			if _, doubted := asDoubt(err); doubted != c.doubted || (err != nil) != c.doubted {
+				t.Errorf("doubt %v, want %v", err, c.doubted)
+			}
+		})
+	}
+}
+
 func TestDataIsGivenUpOnlyOnTheWordOfAMajority(t *testing.T) {
 	ready := &apiv1.WitnessResponse{Ready: true, Size: 40, Server: life(2).server()}
 	short := &apiv1.WitnessResponse{Ready: true, Size: 39}
@@ -202,14 +244,9 @@ func TestAnAnswerOfGarbageKeepsNobodyFromStarting(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := newCompany(t)
 			n.with("n2", true, c.answer)
-			var err, opened error
-			n.anchor, err = openAnchor(n.cfg.Anchor, n.life)
-			n.store, opened = store.Open(t.TempDir(), store.Options{Network: n.network, Logger: n.log})
-			if err := errors.Join(err, opened); err != nil {
-				t.Fatal(err)
-			}
+			n.opened()
 			defer n.store.Close()
-			err = n.holdPast(t.Context(), reach{index: 5, term: 3})
+			err := n.holdPast(t.Context(), reach{index: 5, term: 3})
 			if _, doubted := asDoubt(err); doubted != c.doubted || (err != nil) != c.doubted {
 				t.Errorf("doubt %v, want %v", err, c.doubted)
 			}
