@@ -72,7 +72,7 @@ func (h *Hub) Register(ctx context.Context, terms Terms, r Request) (Membership,
 	if err != nil {
 		return Membership{}, err
 	}
-	if err := free(network, terms.Name, r); err != nil {
+	if err := free(network, terms, r); err != nil {
 		return Membership{}, err
 	}
 	m := Membership{Network: h.Author.Network}
@@ -94,24 +94,6 @@ func (h *Hub) Register(ctx context.Context, terms Terms, r Request) (Membership,
 	_, err = h.Author.Do(ctx, &risk.PutNode{Node: m.Node, Name: terms.Name, Institution: terms.Institution,
 		Raft: r.Raft, API: r.API, HTTP: r.HTTP, Suffrage: terms.Suffrage, LogKey: r.LogKey}, nil, nil)
 	return m, err
-}
-
-// free refuses an address that another node has: the law does not, and two
-// records of one raft address would keep the leader from following any of them.
-func free(network *apiv1.NetworkResponse, name string, r Request) error {
-	for _, n := range network.Nodes {
-		if n.Name == name {
-			continue // it leaves
-		}
-		for _, used := range []string{n.Raft, n.Api, n.Http} {
-			for field, address := range map[string]string{"raft": r.Raft, "api": r.API, "http": r.HTTP} {
-				if address == used {
-					return fmt.Errorf("%s: %s is an address of node %s; give the new node its own", field, address, n.Name)
-				}
-			}
-		}
-	}
-	return nil
 }
 
 // tokenKeys gives the keys of the live epochs, from the hub's own node.

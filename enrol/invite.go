@@ -11,8 +11,6 @@ import (
 	"fmt"
 	"net"
 	"regexp"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -306,18 +304,6 @@ func (m *meeting) request() (Request, any, error) {
 // signedByLog is what shows that the joiner holds the log key that it names.
 func signedByLog(csr []byte) []byte { return append([]byte("risknet join log key\n"), csr...) }
 
-func checkAddresses(raft, api, http string) error {
-	for _, a := range []struct{ field, address string }{{"raft", raft}, {"api", api}, {"http", http}} {
-		if err := checkAddress(a.field, a.address); err != nil {
-			return err
-		}
-	}
-	if raft == api || api == http || raft == http {
-		return errors.New("raft, api, http: are not three different addresses; give each its own port")
-	}
-	return nil
-}
-
 // approve asks the operator, and then the joiner whether it is still there: a
 // person may have taken long to say yes.
 func (m *meeting) approve(ctx context.Context, asked Request) error {
@@ -366,15 +352,4 @@ func (m *meeting) admit(ctx context.Context, asked Request, public any) (*Joined
 		joined.Confirmed = expectWord(m.conn, wordWritten) == nil
 	}
 	return joined, nil
-}
-
-// hostsOf gives each host of the addresses once.
-func hostsOf(r Request) []string {
-	var hosts []string
-	for _, address := range []string{r.Raft, r.API, r.HTTP} {
-		host, _, _ := net.SplitHostPort(address)
-		hosts = append(hosts, strings.ToLower(host))
-	}
-	slices.Sort(hosts)
-	return slices.Compact(hosts)
 }

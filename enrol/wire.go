@@ -117,13 +117,14 @@ func receive(r io.Reader, into any) error {
 	return nil
 }
 
-// hear reads a message of the inviter, or the error that stands in its place.
+// hear reads a message of the other side, or the error that stands in its place.
+// That is quoted: it is another's text, and goes to a terminal.
 func hear(r io.Reader, into interface{ fault() string }) error {
 	if err := receive(r, into); err != nil {
 		return err
 	}
 	if text := into.fault(); text != "" {
-		return fmt.Errorf("the inviter answered: %s", text)
+		return fmt.Errorf("the other side answered: %q", text)
 	}
 	return nil
 }

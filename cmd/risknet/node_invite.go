@@ -158,11 +158,12 @@ func loadAuthority(o inviteOptions, profile *client.Profile) (*node.Authority, e
 	return authority, nil
 }
 
-// approve shows who has come and asks. The question does not outlast the
+// approve shows who has come and asks. What the joiner wrote is quoted, so that
+// it is one line and cannot write over another. The question does not outlast the
 // invitation: then the answer that nobody gave is left unread, and the program
 // ends.
 func approve(ctx context.Context, cmd *cobra.Command, o inviteOptions, r enrol.Request) error {
-	note(cmd, "%s asks to join as %s of %s:\n  raft %s\n  api  %s\n  http %s\n  log key %x",
+	note(cmd, "%s asks to join as %s of %s:\n  raft %q\n  api  %q\n  http %q\n  log key %x",
 		r.From, o.terms.Name, o.terms.Institution, r.Raft, r.API, r.HTTP, r.LogKey.Bytes)
 	answer := make(chan error, 1)
 	go func() {
