@@ -22,7 +22,8 @@
 // invited; the true joiner then finds that nobody answers. Such a thief gets the
 // token keys, so treat the token as a password, compare the log key with the
 // joiner's operator, and do not use --yes across an open network. Who has no
-// token can keep the listener busy for some seconds at a time, and no more.
+// token can take seats for ten seconds each, of which there are sixteen, and can
+// end the invitation by wrong attempts; both are told to the operator.
 //
 // What a crash leaves is said where it can happen; the cure is the same each
 // time: invite again. [Hub.Replace] then takes away the record of the attempt.

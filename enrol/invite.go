@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"net"
 	"regexp"
-	"sync"
 	"time"
 
 	"github.com/risknet/risknet/node"
@@ -61,19 +60,16 @@ type Offer struct {
 	// Approve asks the operator. Nil approves. Its error ends the invitation and
 	// is told to the joiner.
 	Approve func(context.Context, Request) error
-	// Notice, if set, hears of attempts that failed.
+	// Notice, if set, hears of attempts that failed, one at a time; of those that
+	// proved nothing, such as a port scanner's, now and then.
 	Notice func(error)
 }
 
 // RoleInviter stands in the certificate of an invitation, and of nothing else.
 const RoleInviter = "inviter"
 
-const (
-	// MaxTTL bounds how long an invitation may stay open.
-	MaxTTL = 24 * time.Hour
-	// maxWrong is how many attempts may fail before the invitation ends.
-	maxWrong = 5
-)
+// MaxTTL bounds how long an invitation may stay open.
+const MaxTTL = 24 * time.Hour
 
 // The deadlines of a connection: until the secret is proved, for each further
 // message, and for the record to be written.
@@ -89,7 +85,6 @@ type Invitation struct {
 	token Token
 	ca    []byte // PEM
 	tls   *tls.Config
-	wrong int
 }
 
 // Open issues the listener's certificate and makes the token. If it fails, the
@@ -165,84 +160,51 @@ type Joined struct {
 	Confirmed bool
 }
 
-// Wait lets one node in and returns. It closes the listener.
-//
-// If we crash here before the record is written, nothing has happened. After it,
-// the network knows a node that may not exist: the next invitation under this
-// name, with [Hub.Replace], takes its record away.
-func (i *Invitation) Wait(ctx context.Context) (*Joined, error) {
-	limited, cancel := context.WithDeadlineCause(ctx, i.token.Expires, ErrExpired)
-	defer cancel()
-	shut := sync.OnceFunc(func() { i.offer.Listener.Close() })
-	defer shut()
-	defer context.AfterFunc(limited, shut)()
-	for {
-		conn, err := i.offer.Listener.Accept()
-		if err != nil && limited.Err() != nil {
-			return nil, context.Cause(limited)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("invitation: %w", err)
-		}
-		m := &meeting{Invitation: i, conn: tls.Server(conn, i.tls), from: conn.RemoteAddr().String()}
-		joined, err := m.run(ctx, limited)
-		switch {
-		case err == nil || m.final:
-			return joined, err
-		case limited.Err() != nil:
-			return nil, context.Cause(limited)
-		}
-		i.notice(m.from, err)
-		if m.counts {
-			i.wrong++
-		}
-		if i.wrong >= maxWrong {
-			return nil, ErrAttempts
-		}
-	}
-}
-
-func (i *Invitation) notice(from string, err error) {
-	if i.offer.Notice != nil {
-		i.offer.Notice(fmt.Errorf("%s: %w", from, err))
-	}
-}
-
 // meeting is one connection.
 type meeting struct {
 	*Invitation
 	conn   *tls.Conn
 	from   string
-	counts bool // a failure now is one of the wrong attempts
-	final  bool // a failure now ends the invitation
+	stop   func() bool // keeps the end of the invitation from closing conn
+	counts bool        // a failure now is one of the wrong attempts
+	final  bool        // a failure now ends the invitation
+	asked  Request
+	public any // the key to certify
 }
 
-// run leads the conversation. Limited ends with the invitation; once the
-// operator has said yes, only ctx can stop what is under way.
-func (m *meeting) run(ctx, limited context.Context) (joined *Joined, err error) {
-	defer m.conn.Close()
-	stop := context.AfterFunc(limited, func() { m.conn.NetConn().Close() })
-	defer stop()
-	if err := m.meet(limited); err != nil {
+func (m *meeting) leave() {
+	m.stop()
+	_ = m.conn.Close()
+}
+
+// hear finds out whether a guest has the token, and what it asks for.
+func (m *meeting) hear(ctx context.Context) error {
+	if err := m.meet(ctx); err != nil {
+		return err
+	}
+	if err := m.request(); err != nil {
+		return m.tell(err)
+	}
+	return nil
+}
+
+// run leads the rest of the conversation. Limited ends with the invitation; once
+// the operator has said yes, only ctx can stop what is under way.
+func (m *meeting) run(ctx, limited context.Context) (*Joined, error) {
+	defer m.leave()
+	if err := m.approve(limited); err != nil {
 		return nil, err
 	}
-	asked, public, err := m.request()
-	if err != nil {
-		return nil, m.tell(err)
-	}
-	if err := m.approve(limited, asked); err != nil {
-		return nil, err
-	}
-	if !stop() {
+	if !m.stop() {
 		return nil, context.Cause(limited)
 	}
 	defer context.AfterFunc(ctx, func() { m.conn.NetConn().Close() })()
 	m.final = true
-	return m.admit(ctx, asked, public)
+	return m.admit(ctx)
 }
 
-// meet finds out whether the other side has the token. One that says nothing
-// wrong, such as a port scanner, costs no attempt.
+// meet finds out whether the other side has the token, for as long as a stranger
+// is given. One that says nothing wrong, such as a port scanner, costs no attempt.
 func (m *meeting) meet(ctx context.Context) error {
 	_ = m.conn.SetDeadline(time.Now().Add(strangerTime))
 	if err := m.conn.HandshakeContext(ctx); err != nil {
@@ -274,31 +236,31 @@ func (m *meeting) patience(d time.Duration) { _ = m.conn.SetDeadline(time.Now().
 
 // tell gives the joiner the reason too, as far as it can still hear it.
 func (m *meeting) tell(err error) error {
-	m.patience(messageTime)
 	_ = send(m.conn, &word{Error: err.Error()})
 	return err
 }
 
 // request reads what the joiner asks for and checks all that can be checked
 // without asking anybody.
-func (m *meeting) request() (Request, any, error) {
+func (m *meeting) request() error {
 	var r request
 	if err := receive(m.conn, &r); err != nil {
-		return Request{}, nil, err
+		return err
 	}
-	asked := Request{From: m.from, Raft: r.Raft, API: r.API, HTTP: r.HTTP}
 	csr, err := x509.ParseCertificateRequest(r.CSR)
 	if err != nil || csr.CheckSignature() != nil {
-		return asked, nil, errors.New("csr: is not a certificate request signed by its own key")
+		return errors.New("csr: is not a certificate request signed by its own key")
 	}
 	if csr.Subject.CommonName != m.offer.Name || len(csr.URIs)+len(csr.DNSNames)+len(csr.IPAddresses)+len(csr.EmailAddresses) > 0 {
-		return asked, nil, fmt.Errorf("csr: asks for more than the name %q; that is what was invited", m.offer.Name)
+		return fmt.Errorf("csr: asks for more than the name %q; that is what was invited", m.offer.Name)
 	}
 	if len(r.LogKey) != ed25519.PublicKeySize || !ed25519.Verify(r.LogKey, signedByLog(r.CSR), r.LogSignature) {
-		return asked, nil, errors.New("log_key: does not sign this request; send the Ed25519 key that the node holds")
+		return errors.New("log_key: does not sign this request; send the Ed25519 key that the node holds")
 	}
-	asked.LogKey = risk.PublicKey{Algorithm: risk.Ed25519, Bytes: [32]byte(r.LogKey)}
-	return asked, csr.PublicKey, checkAddresses(r.Raft, r.API, r.HTTP)
+	m.public = csr.PublicKey
+	m.asked = Request{From: m.from, LogKey: risk.PublicKey{Algorithm: risk.Ed25519, Bytes: [32]byte(r.LogKey)},
+		Raft: r.Raft, API: r.API, HTTP: r.HTTP}
+	return checkAddresses(r.Raft, r.API, r.HTTP)
 }
 
 // signedByLog is what shows that the joiner holds the log key that it names.
@@ -306,10 +268,10 @@ func signedByLog(csr []byte) []byte { return append([]byte("risknet join log key
 
 // approve asks the operator, and then the joiner whether it is still there: a
 // person may have taken long to say yes.
-func (m *meeting) approve(ctx context.Context, asked Request) error {
+func (m *meeting) approve(ctx context.Context) error {
 	_ = m.conn.SetDeadline(m.token.Expires)
 	if m.offer.Approve != nil {
-		if err := m.offer.Approve(ctx, asked); err != nil {
+		if err := m.offer.Approve(ctx, m.asked); err != nil {
 			m.final = ctx.Err() == nil
 			_ = m.tell(errors.New("the hub's operator did not let this node in"))
 			return err
@@ -326,9 +288,9 @@ func (m *meeting) approve(ctx context.Context, asked Request) error {
 }
 
 // admit certifies, registers and answers.
-func (m *meeting) admit(ctx context.Context, asked Request, public any) (*Joined, error) {
+func (m *meeting) admit(ctx context.Context) (*Joined, error) {
 	id := node.Identity{Network: m.offer.Network, Institution: m.offer.Institution, Role: node.RoleNode, Name: m.offer.Name}
-	cert, err := m.offer.Authority.Certify(public, id, hostsOf(asked), time.Now())
+	cert, err := m.offer.Authority.Certify(m.public, id, hostsOf(m.asked), time.Now())
 	if err != nil {
 		return nil, m.tell(err)
 	}
@@ -336,13 +298,13 @@ func (m *meeting) admit(ctx context.Context, asked Request, public any) (*Joined
 	writing, cancel := context.WithTimeout(ctx, registerTime)
 	defer cancel()
 	// If we crash here, the certificate is lost and nobody knows of it.
-	member, err := m.offer.Registrar.Register(writing, m.offer.Terms, asked)
+	member, err := m.offer.Registrar.Register(writing, m.offer.Terms, m.asked)
 	if err != nil {
 		return nil, m.tell(fmt.Errorf("register %s: %w", m.offer.Name, err))
 	}
 	// If we crash here, the network has a node record and nobody its certificate:
 	// the next invitation under this name takes the record away.
-	joined := &Joined{Request: asked, Membership: member}
+	joined := &Joined{Request: m.asked, Membership: member}
 	answer := &admission{CA: m.ca, Certificate: cert, Network: member.Network.String(), Node: member.Node.String()}
 	for _, k := range member.TokenKeys {
 		answer.TokenKeys = append(answer.TokenKeys, tokenKey{Epoch: uint32(k.Epoch), Secret: k.Secret[:]})

@@ -82,7 +82,8 @@ func (o *JoinOptions) check() error {
 	return vacant(o.Dir)
 }
 
-// connect reaches the inviter and makes sure that it is one.
+// connect reaches the inviter and makes sure that it is one. It has longer for it
+// than a stranger is given there: where all seats are taken, one falls free.
 func (o *JoinOptions) connect(ctx context.Context) (*tls.Conn, error) {
 	dial := o.Dial
 	if dial == nil {
@@ -90,14 +91,18 @@ func (o *JoinOptions) connect(ctx context.Context) (*tls.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", address)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, strangerTime)
+	ctx, cancel := context.WithTimeout(ctx, messageTime)
 	defer cancel()
 	raw, err := dial(ctx, o.Token.Address)
 	if err != nil {
 		return nil, fmt.Errorf("token: nobody listens at %s (%w); the invitation was used, has ended or cannot be reached: see that it runs, or have the hub's operator invite again", o.Token.Address, err)
 	}
 	conn := tls.Client(raw, pinned(o.Token.CA))
-	if err := conn.HandshakeContext(ctx); err != nil {
+	err = conn.HandshakeContext(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, errors.Join(fmt.Errorf("token: %s does not answer within %s; it may be busy with others: try again, and if it stays so have the hub's operator see who connects", o.Token.Address, messageTime), conn.Close())
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("token: %s does not prove to be the inviter: %w; have the hub's operator invite again", o.Token.Address, err), conn.Close())
 	}
 	return conn, nil
