@@ -65,7 +65,7 @@ func newAuthority(t *testing.T) *node.Authority {
 // waits in the background.
 func invites(t *testing.T, change func(*Offer)) *desk {
 	t.Helper()
-	d := &desk{t: t, authority: newAuthority(t), registry: &registry{}, notices: make(chan error, 100), done: make(chan struct{})}
+	d := &desk{t: t, authority: newAuthority(t), registry: &registry{}, notices: make(chan error, 1000), done: make(chan struct{})}
 	o := Offer{Terms: Terms{Name: "n6", Institution: "member-5", Suffrage: risk.NonVoter}, Network: "testnet", Inviter: "hub",
 		Authority: d.authority, Registrar: d.registry, TTL: 10 * time.Minute, Notice: func(err error) { d.notices <- err }}
 	if change != nil {
