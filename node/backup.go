@@ -28,6 +28,10 @@ func (s *clusterService) Backup(_ *apiv1.BackupRequest, stream grpc.ServerStream
 	if err := s.node.ownInstitution(stream.Context(), "backup"); err != nil {
 		return err
 	}
+	if !s.node.backingUp.TryLock() {
+		return status.Error(codes.ResourceExhausted, "backup: another one is under way, and each takes as much room as the state; wait for its end")
+	}
+	defer s.node.backingUp.Unlock()
 	_, err := s.node.store.WriteArchive(stream.Context(), backupStream{stream})
 	if err != nil {
 		return internal(err)
@@ -56,19 +60,62 @@ func (b backupStream) Write(p []byte) (int, error) {
 
 // VerifyBackup reads a whole backup as a restore would, in a directory that it
 // makes below scratch and removes again.
-func VerifyBackup(r io.Reader, scratch string) (BackupInfo, error) {
+func VerifyBackup(ctx context.Context, backup *os.File, scratch string) (BackupInfo, error) {
+	if err := roomToUnpack(backup, scratch); err != nil {
+		return BackupInfo{}, err
+	}
 	dir, err := os.MkdirTemp(scratch, "risknet-verify-*")
 	if err != nil {
 		return BackupInfo{}, err
 	}
 	defer os.RemoveAll(dir)
-	return store.ReadArchive(filepath.Join(dir, "state"), r, store.Options{Logger: slog.New(slog.DiscardHandler)})
+	return store.ReadArchive(filepath.Join(dir, "state"), stopped{ctx, backup}, store.Options{Logger: slog.New(slog.DiscardHandler)})
+}
+
+// roomToUnpack refuses where a backup could fill the disk: badger writes through
+// mapped files, so that would end the process. A state takes about as much as its
+// backup, and while it is built as much again.
+func roomToUnpack(backup *os.File, dir string) error {
+	info, err := backup.Stat()
+	if err != nil {
+		return err
+	}
+	free, err := freeBytes(dir)
+	if err != nil {
+		return err
+	}
+	if need := 2*uint64(info.Size()) + 128<<20; free < need {
+		return fmt.Errorf("%s: %d bytes are free there, and %d may be needed to unpack the backup; free some first", dir, free, need)
+	}
+	return nil
+}
+
+// stopped reads until the context ends.
+type stopped struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+func (s stopped) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.from.Read(p)
+}
+
+// restoring is where a backup is unpacked.
+const restoring = "restoring"
+
+// sweep removes what a process that has ended left half done. Who calls it has the
+// lock of the data directory.
+func sweep(cfg *Config) error {
+	return errors.Join(store.Sweep(filepath.Join(cfg.Data, "state")), os.RemoveAll(filepath.Join(cfg.Data, restoring)))
 }
 
 // Restore puts a backup into the empty data directory of a node that does not
 // run. What comes back is the past, so the node lives a new life with it: it has
 // no vote until the network has brought it up to date and given it one.
-func Restore(cfg Config, r io.Reader) (BackupInfo, error) {
+func Restore(ctx context.Context, cfg Config, backup *os.File) (BackupInfo, error) {
 	lock, err := lockData(cfg.Data)
 	if err != nil {
 		return BackupInfo{}, err
@@ -85,11 +132,15 @@ func Restore(cfg Config, r io.Reader) (BackupInfo, error) {
 	if there {
 		return BackupInfo{}, fmt.Errorf("data: %s holds a state already; end the node, move the directories state and raft away, and try again", cfg.Data)
 	}
-	temp := filepath.Join(cfg.Data, "restoring")
-	if err := os.RemoveAll(temp); err != nil {
+	if err := errors.Join(sweep(&cfg), roomToUnpack(backup, cfg.Data)); err != nil {
 		return BackupInfo{}, err
 	}
-	info, err := store.ReadArchive(temp, r, store.Options{Network: life.Network, Logger: slog.New(slog.DiscardHandler)})
+	state := filepath.Join(cfg.Data, "state")
+	if err := os.Remove(state); err != nil && !errors.Is(err, os.ErrNotExist) { // it is empty
+		return BackupInfo{}, fmt.Errorf("data: %w; the restored state takes the place of this directory: it cannot be a mount point", err)
+	}
+	temp := filepath.Join(cfg.Data, restoring)
+	info, err := store.ReadArchive(temp, stopped{ctx, backup}, store.Options{Network: life.Network, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return info, errors.Join(fmt.Errorf("restore: %w", err), os.RemoveAll(temp))
 	}
@@ -97,7 +148,7 @@ func Restore(cfg Config, r io.Reader) (BackupInfo, error) {
 		return info, err
 	}
 	// If we crash here, the node begins with nothing; the restore can be repeated.
-	if err := os.Rename(temp, filepath.Join(cfg.Data, "state")); err != nil {
+	if err := os.Rename(temp, state); err != nil {
 		return info, err
 	}
 	return info, syncDir(cfg.Data)

@@ -65,9 +65,14 @@ func (d *disk) hold() error {
 	return nil
 }
 
-// roomFor refuses what would eat into the reserve.
+// roomFor refuses what would eat into the reserve. It looks at the disk each time:
+// an image can fill it within a second.
 func (d *disk) roomFor(bytes uint64) error {
-	if left := d.left.Load(); left < d.reserve+bytes {
+	left, err := d.look()
+	if err != nil {
+		return err
+	}
+	if left < d.reserve+bytes {
 		return fmt.Errorf("the disk of this node is too full: %d bytes are free, %d are needed beside disk.reserve of %d", left, bytes, d.reserve)
 	}
 	return nil

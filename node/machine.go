@@ -45,9 +45,6 @@ func positionOf(p store.Position) consensus.Position {
 }
 
 func (m *machine) OpenImage() (consensus.Image, error) {
-	if err := m.node.disk.roomFor(0); err != nil {
-		return nil, err
-	}
 	image, err := m.node.store.OpenImage()
 	if err != nil {
 		return nil, err

@@ -52,6 +52,7 @@ type Node struct {
 	waits    atomic.Pointer[error] // why there is nothing here yet
 	abandon  atomic.Bool
 
+	backingUp    sync.Mutex    // one backup at a time
 	fatal        chan error    // one place: why the node must stop
 	damage       chan struct{} // one place: a check has met what looks like damage
 	clockSetBack atomic.Bool   // the next stamp may be lower than the last
@@ -118,6 +119,9 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if n.lock, err = lockData(n.cfg.Data); err != nil {
 		return err
 	}
+	if err := sweep(&n.cfg); err != nil { // before the disk is looked at
+		return err
+	}
 	if n.disk, err = openDisk(&n.cfg, n.env.Free); err != nil {
 		return err
 	}
@@ -159,7 +163,7 @@ func (n *Node) openState() error {
 		return err
 	}
 	n.store, err = store.Open(filepath.Join(n.cfg.Data, "state"), store.Options{
-		Network: n.network, Logger: n.log, OnCut: n.absorb, OnRestore: n.resetView})
+		Network: n.network, Logger: n.log, OnCut: n.absorb, OnRestore: n.resetView, Room: n.disk.roomFor})
 	if err != nil {
 		return fmt.Errorf("data: %w", err)
 	}

@@ -68,7 +68,7 @@ func (s *Store) WriteArchive(ctx context.Context, w io.Writer) (ArchiveInfo, err
 	out := &imageWriter{out: bufio.NewWriterSize(w, 1<<20), hash: sha256.New()}
 	out.write([]byte(archiveMagic), binary.BigEndian.AppendUint64(nil, uint64(image.Size())))
 	out.copy(ctx, image)
-	if info.LedgerFrom, err = out.chunks(ctx, s, m.head.Size); err != nil {
+	if info.LedgerFrom, err = out.chunks(ctx, s, m); err != nil {
 		return ArchiveInfo{}, fmt.Errorf("write an archive: %w", err)
 	}
 	out.write(out.hash.Sum(nil))
@@ -94,15 +94,20 @@ func (w *imageWriter) copy(ctx context.Context, from io.Reader) {
 	}
 }
 
-// chunks writes the ledger before the last leaf of a size, which the image has,
-// and the end mark. It says where the ledger begins.
-func (w *imageWriter) chunks(ctx context.Context, s *Store, size uint64) (from uint64, err error) {
+var errReplaced = errors.New("an image has taken the place of the state meanwhile; try again")
+
+// chunks writes the ledger before the last leaf of the state in the image, and the
+// end mark. It says where the ledger begins.
+func (w *imageWriter) chunks(ctx context.Context, s *Store, of *meta) (from uint64, err error) {
 	n := uint32(0)
-	for from = max(size, 1) - 1; from > s.LedgerFrom() && w.err == nil; n++ {
+	for from = max(of.head.Size, 1) - 1; from > of.gen.from.Load() && w.err == nil; n++ {
 		if err := ctx.Err(); err != nil {
 			return from, err
 		}
 		c, err := s.ReadChunk(from)
+		if s.now.Load().gen != of.gen { // the other state may have less of the ledger
+			return from, errReplaced
+		}
 		if err != nil {
 			return from, err
 		}
@@ -181,8 +186,11 @@ func badArchive(err error) error { return fmt.Errorf("%w: %w", ErrArchive, err) 
 
 func (r *archiveReader) take(n int) ([]byte, error) {
 	part, err := r.imageReader.take(n)
-	if err != nil {
+	if errors.Is(err, ErrImage) {
 		return nil, fmt.Errorf("%w: it is cut short", ErrArchive)
+	}
+	if err != nil {
+		return nil, err
 	}
 	r.bytes += int64(n)
 	return part, nil

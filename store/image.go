@@ -65,7 +65,7 @@ func (s *Store) openImage() (image *Image, of *meta, err error) {
 	image = &Image{File: f}
 	err = s.scanNewest(func(m *meta, txn *badger.Txn) error {
 		image.position, of = m.position, m
-		return writeImage(f, m, txn)
+		return writeImage(&roomy{to: f, room: s.opts.Room}, m, txn)
 	})
 	// If we crash here, the image is swept aside at the next start.
 	fault.Point("store: image written")

@@ -42,11 +42,20 @@ func newImageReader(in io.Reader) *imageReader {
 
 func (r *imageReader) take(n int) ([]byte, error) {
 	part := make([]byte, n)
-	if _, err := io.ReadFull(r.in, part); err != nil {
-		return nil, badImage("it is cut short")
+	if err := readAll(r.in, part); err != nil {
+		return nil, err
 	}
 	r.hash.Write(part)
 	return part, nil
+}
+
+// readAll tells an image that ends too early from one that cannot be read.
+func readAll(in io.Reader, part []byte) error {
+	_, err := io.ReadFull(in, part)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return badImage("it is cut short")
+	}
+	return err
 }
 
 // long reads a part of bounded length, so that no length makes us reserve more.
@@ -153,8 +162,8 @@ func (r *imageReader) next() (key, value []byte, err error) {
 func (r *imageReader) end() error {
 	want := r.hash.Sum(nil)
 	sum := make([]byte, len(want))
-	if _, err := io.ReadFull(r.in, sum); err != nil {
-		return badImage("it is cut short")
+	if err := readAll(r.in, sum); err != nil {
+		return err
 	}
 	if !bytes.Equal(sum, want) {
 		return badImage("its checksum is wrong")

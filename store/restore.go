@@ -22,6 +22,7 @@ const stagingDir = "staging"
 type Staging struct {
 	*os.File
 	store *Store
+	into  roomy
 }
 
 // Stage makes room for an image.
@@ -34,8 +35,14 @@ func (s *Store) Stage() (*Staging, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Staging{File: f, store: s}, nil
+	return &Staging{File: f, store: s, into: roomy{to: f, room: s.opts.Room}}, nil
 }
+
+// Write stops where there is no room.
+func (st *Staging) Write(p []byte) (int, error) { return st.into.Write(p) }
+
+// ReadFrom takes the file's own out of io.Copy's sight.
+func (st *Staging) ReadFrom(r io.Reader) (int64, error) { return io.Copy(&st.into, r) }
 
 // Discard frees what was staged; the state that it has become stays.
 func (st *Staging) Discard() error {
@@ -50,10 +57,17 @@ func (st *Staging) Discard() error {
 // and puts it in the place of the state: durably, and at once for everybody.
 // After an error the old state stands as it was.
 func (st *Staging) Install(index, term uint64) error {
+	size, err := st.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
 	if _, err := st.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
 	s := st.store
+	if err := s.opts.Room(uint64(size)); err != nil { // the new state stands beside the old one
+		return err
+	}
 	name, err := s.nextName()
 	if err != nil {
 		return err

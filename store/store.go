@@ -33,6 +33,10 @@ type Options struct {
 	// than MinMemTableBytes is refused: a large command would not fit.
 	MemTableBytes int64
 
+	// Room refuses bytes for which there is no room. It is asked before and while
+	// an image is written, comes in, or becomes a state. Nil always has room.
+	Room func(bytes uint64) error
+
 	alter func(key, record []byte) []byte // tests change a record on its way to disk
 }
 
@@ -102,6 +106,9 @@ func (o *Options) complete() error {
 	if o.OnRestore == nil {
 		o.OnRestore = func() error { return nil }
 	}
+	if o.Room == nil {
+		o.Room = func(uint64) error { return nil }
+	}
 	if o.MemTableBytes == 0 {
 		o.MemTableBytes = 32 << 20
 	}
@@ -163,6 +170,12 @@ func syncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// Sweep removes the images that a process which has ended has left, sent and
+// received ones. Nobody may have the state open.
+func Sweep(dir string) error {
+	return errors.Join(os.RemoveAll(filepath.Join(dir, imagesDir)), os.RemoveAll(filepath.Join(dir, stagingDir)))
 }
 
 // sweepAside removes what a restore that did not end has left, and old images.

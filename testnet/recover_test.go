@@ -1,6 +1,9 @@
 package testnet
 
 import (
+	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -62,3 +65,74 @@ func TestARecoveryLooksAtTheLogAndAsksEverybody(t *testing.T) {
 		t.Errorf("the recovered node has %d listings of 40, %v", recovered.Listings, err)
 	}
 }
+
+// A restore that is interrupted, and one into a directory that was prepared, leave
+// what the next one needs and nothing else.
+func TestARestoreCanBeInterruptedAndRepeated(t *testing.T) {
+	n := start(t, 3, 3)
+	n.reports("member-1", "n2", risk.KindIP, values(0, 20)...)
+	n.agree()
+	backup, err := os.Create(filepath.Join(t.TempDir(), "n3.backup"))
+	n.must(err)
+	defer backup.Close()
+	_, err = n.client("member-2", "n3").Backup(n.ctx, backup)
+	n.must(err)
+	n.must(n.Kill("n3"))
+	planned, err := n.planned("n3")
+	n.must(err)
+	cfg, err := node.LoadConfig(planned.Config)
+	n.must(err)
+	for _, name := range []string{"state", "raft"} {
+		n.must(os.RemoveAll(filepath.Join(cfg.Data, name)))
+	}
+	n.must(os.MkdirAll(filepath.Join(cfg.Data, "state"), 0o700))
+	n.must(os.MkdirAll(filepath.Join(cfg.Data, "restoring", "state-1"), 0o700)) // of one that was killed
+
+	interrupted, interrupt := context.WithCancel(n.ctx)
+	interrupt()
+	restore := func(ctx context.Context) error {
+		_, err := backup.Seek(0, io.SeekStart)
+		n.must(err)
+		_, err = node.Restore(ctx, cfg, backup)
+		return err
+	}
+	if err := restore(interrupted); !errors.Is(err, context.Canceled) {
+		t.Errorf("an interrupted restore: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(cfg.Data, "restoring")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it leaves what it had unpacked: %v", err)
+	}
+	n.must(restore(n.ctx))
+	n.comesBack("n3")
+	n.agree()
+}
+
+// Each backup takes as much room as the state.
+func TestOneBackupIsTakenAtATime(t *testing.T) {
+	n := start(t, 1, 1)
+	n.reports("hub", "n1", risk.KindIP, values(0, 4000)...) // more than a connection holds
+	under, goOn := make(chan struct{}), make(chan struct{})
+	first := make(chan error, 1)
+	c := n.client("hub", "n1")
+	go func() {
+		_, err := c.Backup(n.ctx, writerFunc(func(p []byte) (int, error) {
+			select {
+			case under <- struct{}{}:
+			default:
+			}
+			<-goOn
+			return len(p), nil
+		}))
+		first <- err
+	}()
+	<-under
+	if _, err := n.client("hub", "n1").Backup(n.ctx, io.Discard); err == nil || !strings.Contains(err.Error(), "another one is under way") {
+		t.Errorf("a second backup beside the first: %v", err)
+	}
+	close(goOn)
+	n.must(<-first)
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

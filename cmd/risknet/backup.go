@@ -48,16 +48,8 @@ keep the node's own disk.`,
 			if _, err := os.Stat(args[0]); err == nil {
 				return fmt.Errorf("FILE: %s is there already; name another", args[0])
 			}
-			temp := args[0] + ".part"
-			if err := saveBackup(cmd, temp); err != nil {
-				_ = os.Remove(temp) // it may not be there
-				return err
-			}
-			info, err := verifyBackup(temp)
+			info, err := backUp(cmd, args[0])
 			if err != nil {
-				return errors.Join(fmt.Errorf("verify the backup: %w", err), os.Remove(temp))
-			}
-			if err := os.Rename(temp, args[0]); err != nil {
 				return err
 			}
 			return emitBackup(cmd, "saved", args[0], &info)
@@ -65,32 +57,50 @@ keep the node's own disk.`,
 	}
 }
 
-func saveBackup(cmd *cobra.Command, file string) error {
+// backUp saves into a file of another name, verifies that, and then gives it its
+// own, durably and in nobody's place.
+func backUp(cmd *cobra.Command, file string) (info node.BackupInfo, err error) {
+	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".part-*")
+	if err != nil {
+		return info, fmt.Errorf("FILE: %w; name one in a directory where you may write", err)
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
 	c, err := dial(cmd)
 	if err != nil {
-		return err
+		return info, err
 	}
 	defer c.Close()
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("FILE: %w; name one in a directory where you may write", err)
+	if _, err := c.Backup(cmd.Context(), f); err != nil {
+		return info, err
 	}
-	_, err = c.Backup(cmd.Context(), f)
-	return errors.Join(err, f.Sync(), f.Close())
+	if err := f.Sync(); err != nil {
+		return info, err
+	}
+	if info, err = verifyBackup(cmd, f.Name(), filepath.Dir(file)); err != nil {
+		return info, fmt.Errorf("verify the backup: %w", err)
+	}
+	if err := os.Link(f.Name(), file); err != nil {
+		return info, fmt.Errorf("FILE: %w; name another, on a file system that has hard links", err)
+	}
+	dir, err := os.Open(filepath.Dir(file))
+	if err != nil {
+		return info, err
+	}
+	return info, errors.Join(dir.Sync(), dir.Close())
 }
 
-// verifyBackup unpacks beside the file, where there is room for what it holds.
-func verifyBackup(file string) (node.BackupInfo, error) {
+// verifyBackup unpacks into a directory below scratch.
+func verifyBackup(cmd *cobra.Command, file, scratch string) (node.BackupInfo, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return node.BackupInfo{}, fmt.Errorf("BACKUP: %w; name a file that `risknet node backup` has made", err)
 	}
 	defer f.Close()
-	return node.VerifyBackup(f, filepath.Dir(file))
+	return node.VerifyBackup(cmd.Context(), f, scratch)
 }
 
 func newNodeRestoreCommand() *cobra.Command {
-	var config string
+	var config, scratch string
 	var verify bool
 	cmd := &cobra.Command{
 		Use:   "restore --config FILE BACKUP",
@@ -99,12 +109,13 @@ func newNodeRestoreCommand() *cobra.Command {
 verifying all of it. The node goes on as a new server without a vote: what comes
 back is the past, and its network, if there is one, brings it up to date first.
 If no majority of the network is left, follow with risknet cluster recover.
-With --verify the backup is read and verified, and nothing is written.`,
+With --verify the backup is unpacked and verified below --scratch, which takes
+about as much room as the backup, and what was unpacked is removed again.`,
 		Example: "  risknet node restore --config /etc/risknet/node.yaml /backup/n1-2026-11-23.risknet",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if verify {
-				info, err := verifyBackup(args[0])
+				info, err := verifyBackup(cmd, args[0], scratch)
 				if err != nil {
 					return err
 				}
@@ -122,7 +133,7 @@ With --verify the backup is read and verified, and nothing is written.`,
 				return fmt.Errorf("BACKUP: %w; name a file that `risknet node backup` has made", err)
 			}
 			defer f.Close()
-			info, err := node.Restore(cfg, f)
+			info, err := node.Restore(cmd.Context(), cfg, f)
 			if err != nil {
 				return err
 			}
@@ -131,6 +142,7 @@ With --verify the backup is read and verified, and nothing is written.`,
 	}
 	cmd.Flags().StringVar(&config, "config", "", "the node's configuration file")
 	cmd.Flags().BoolVar(&verify, "verify", false, "only verify the backup")
+	cmd.Flags().StringVar(&scratch, "scratch", os.TempDir(), "with --verify: the directory to unpack in")
 	return cmd
 }
 
