@@ -166,6 +166,7 @@ func TestAQuestionThatMeetsARestoreIsAskedAgain(t *testing.T) {
 			if err := install(s, image, source.Position()); err != nil {
 				return err
 			}
+			s.leaving.Wait()
 		}
 		return m.gen.view(m.version(), func(*badger.Txn) error { return nil })
 	})
