@@ -227,6 +227,11 @@ func Outlived(ctx context.Context, cfg Config) (asked Asked, err error) {
 			return asked, err
 		}
 	}
+	lock, err := lockData(cfg.Data)
+	if err != nil {
+		return asked, err
+	}
+	defer lock.Close()
 	var addresses []string
 	if _, err := withState(&cfg, func(s *store.Store, _ *RecoverInfo) error {
 		n.store = s
