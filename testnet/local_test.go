@@ -398,11 +398,17 @@ func (n *network) tryRestartWithKeys(change func([]node.TokenKey) []node.TokenKe
 // Who was told that its listing is visible reads it at once, on the node that
 // told it, whichever that is.
 func TestAReceiptIsVisibleWhereItWasGiven(t *testing.T) {
-	n := start(t, 3, 3)
-	for i := range 6 {
+	n := startTuned(t, Options{Nodes: 3, Voters: 3, Tune: func(c *node.Config) {
+		quick(c)
+		c.Raft.CommitTimeout = 200 * time.Millisecond // so long a follower does not hear that something is committed
+	}})
+	for i := range 3 {
 		for _, name := range n.names() {
 			value := values(100*i, 1)[0]
-			n.reports(n.institution(name), name, risk.KindIP, value)
+			last := n.reports(n.institution(name), name, risk.KindIP, value)
+			if size := n.Node(name).Head().Size; size < last.Size {
+				t.Errorf("%s: the receipt is there at leaf %d, and the view ends at %d", name, last.Size-1, size)
+			}
 			if a := n.check(name, "ip", value, 0); !a.Listed {
 				t.Fatalf("%s: its own listing %d is answered %v", name, i, a)
 			}
