@@ -24,24 +24,57 @@ type Held struct {
 //
 // Damage is ErrDamaged. A log that was put back from a copy is whole, and merely
 // old: only who remembers how far it had come can tell.
-func Inspect(dir string) (Held, error) {
+func Inspect(dir string) (held Held, err error) {
+	err = inspect(dir, func(log logStore) (err error) { held, err = holdings(log); return err })
+	return held, err
+}
+
+// inspect opens a log for a look at it; one that is not there is not read.
+func inspect(dir string, read func(logStore) error) error {
 	_, err := os.Stat(dir)
 	fresh := errors.Is(err, fs.ErrNotExist)
 	if err == nil {
 		fresh, err = isFresh(dir)
 	}
 	if fresh {
-		return Held{}, nil
+		return nil
 	}
 	if err != nil {
-		return Held{}, fmt.Errorf("consensus: inspect the log: %w", err)
+		return fmt.Errorf("consensus: inspect the log: %w", err)
 	}
 	log, err := openLog(filepath.Clean(dir), newBridge(slog.New(slog.DiscardHandler)))
 	if err != nil {
-		return Held{}, fmt.Errorf("consensus: %w", err)
+		return fmt.Errorf("consensus: %w", err)
 	}
-	held, err := holdings(log)
-	return held, errors.Join(err, log.Close())
+	return errors.Join(read(log), log.Close())
+}
+
+// Reach is how far a log or a state goes: its last entry.
+type Reach struct{ Term, Index uint64 }
+
+// Prospect is what Recover would go on with. Of the servers that are left, the
+// one whose Last is highest, by term and then by index, holds all that was
+// acknowledged and that any of them still has: by this raft elects. The state
+// alone does not tell, for a follower hears of a commit after it has the entry.
+type Prospect struct{ Log, State, Last Reach }
+
+// Foresee reads the log of a server that does not run, and whose machine stands
+// at a position. Like Inspect it changes nothing.
+func Foresee(dir string, at Position) (Prospect, error) {
+	state := Reach{Term: at.Term, Index: at.Index}
+	p := Prospect{State: state, Last: state}
+	err := inspect(dir, func(log logStore) error {
+		held, err := holdings(log)
+		if err != nil {
+			return err
+		}
+		superseded, err := isSuperseded(log, at)
+		if p.Log = (Reach{Term: held.LastTerm, Index: held.Last}); !superseded && p.Log.Index > at.Index {
+			p.Last = p.Log
+		}
+		return err
+	})
+	return p, err
 }
 
 func holdings(log logStore) (held Held, err error) {

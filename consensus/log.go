@@ -163,38 +163,53 @@ func (l lockedLog) Close() error { return errors.Join(l.logStore.Close(), l.lock
 // contradicts. Nothing can be appended to that: raft would fetch old entries, or the
 // image, once more.
 func reconcileLog(log raft.LogStore, at Position) error {
-	first, err := log.FirstIndex()
+	superseded, err := isSuperseded(log, at)
+	if err != nil || !superseded {
+		return err
+	}
+	first, last, err := bounds(log)
 	if err != nil {
-		return fmt.Errorf("first index of the log: %w", err)
-	}
-	last, err := log.LastIndex()
-	if err != nil {
-		return fmt.Errorf("last index of the log: %w", err)
-	}
-	if last == 0 {
-		return nil
-	}
-	if first > at.Index+1 {
-		return fmt.Errorf("the state ends at entry %d but the log begins at %d: what lies between is lost on this disk; remove the data directory and rejoin under a new id", at.Index, first)
-	}
-	if at.Index == 0 {
-		return nil
-	}
-	stale := last < at.Index
-	if !stale && first <= at.Index {
-		var entry raft.Log
-		if err := log.GetLog(at.Index, &entry); err != nil {
-			return fmt.Errorf("read entry %d of the log: %w", at.Index, err)
-		}
-		stale = entry.Term != at.Term
-	}
-	if !stale {
-		return nil
+		return err
 	}
 	if err := log.DeleteRange(first, last); err != nil {
 		return fmt.Errorf("drop the log up to %d that the image at %d replaced: %w", last, at.Index, err)
 	}
 	return nil
+}
+
+// isSuperseded reports whether the state covers or contradicts the log.
+func isSuperseded(log raft.LogStore, at Position) (bool, error) {
+	first, last, err := bounds(log)
+	if err != nil || last == 0 {
+		return false, err
+	}
+	if first > at.Index+1 {
+		return false, fmt.Errorf("the state ends at entry %d but the log begins at %d: what lies between is lost on this disk; remove the data directory and rejoin under a new id", at.Index, first)
+	}
+	if at.Index == 0 {
+		return false, nil
+	}
+	if last < at.Index {
+		return true, nil
+	}
+	if first > at.Index {
+		return false, nil
+	}
+	var entry raft.Log
+	if err := log.GetLog(at.Index, &entry); err != nil {
+		return false, fmt.Errorf("read entry %d of the log: %w", at.Index, err)
+	}
+	return entry.Term != at.Term, nil
+}
+
+func bounds(log raft.LogStore) (first, last uint64, err error) {
+	if first, err = log.FirstIndex(); err != nil {
+		return 0, 0, fmt.Errorf("first index of the log: %w", err)
+	}
+	if last, err = log.LastIndex(); err != nil {
+		return 0, 0, fmt.Errorf("last index of the log: %w", err)
+	}
+	return first, last, nil
 }
 
 // guardedLog refuses to lose what the state still needs and to rewrite what it

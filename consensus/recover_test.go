@@ -210,3 +210,32 @@ func TestRecoverRefuses(t *testing.T) {
 		}
 	}
 }
+
+// What decides is what recovery would go on with: a follower that has an entry,
+// and has not heard that it was acknowledged, has it in its log alone.
+func TestForeseeTellsTheLogFromTheState(t *testing.T) {
+	dir, _ := oldLog(t) // entries 12 to 64, the last of term 4
+	log := Reach{Term: 4, Index: 64}
+	for name, test := range map[string]struct {
+		dir  string
+		at   Position
+		want Prospect
+	}{
+		"the log goes further":      {dir, Position{Index: 63, Term: 4}, Prospect{Log: log, State: Reach{4, 63}, Last: log}},
+		"both end together":         {dir, Position{Index: 64, Term: 4}, Prospect{Log: log, State: log, Last: log}},
+		"an image covers the log":   {dir, Position{Index: 70, Term: 4}, Prospect{Log: log, State: Reach{4, 70}, Last: Reach{4, 70}}},
+		"an image contradicts it":   {dir, Position{Index: 60, Term: 6}, Prospect{Log: log, State: Reach{6, 60}, Last: Reach{6, 60}}},
+		"a restored backup, no log": {t.TempDir(), Position{Index: 9, Term: 2}, Prospect{State: Reach{2, 9}, Last: Reach{2, 9}}},
+		"neither state nor log":     {t.TempDir(), Position{}, Prospect{}},
+	} {
+		if got, err := Foresee(test.dir, test.at); err != nil || got != test.want {
+			t.Errorf("%s: %+v (%v), want %+v", name, got, err, test.want)
+		}
+	}
+	if _, err := Foresee(dir, Position{Index: 5, Term: 1}); err == nil || !strings.Contains(err.Error(), "is lost on this disk") {
+		t.Errorf("a gap between state and log answers %v", err)
+	}
+	if held, err := Inspect(dir); err != nil || held.Last != 64 {
+		t.Errorf("the look has changed the log: %+v (%v)", held, err)
+	}
+}
