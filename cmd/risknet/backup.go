@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -143,71 +142,5 @@ about as much room as the backup, and what was unpacked is removed again.`,
 	cmd.Flags().StringVar(&config, "config", "", "the node's configuration file")
 	cmd.Flags().BoolVar(&verify, "verify", false, "only verify the backup")
 	cmd.Flags().StringVar(&scratch, "scratch", os.TempDir(), "with --verify: the directory to unpack in")
-	return cmd
-}
-
-type recoverJSON struct {
-	Server    string `json:"server"`
-	Size      uint64 `json:"size"`
-	Root      string `json:"root"`
-	Index     uint64 `json:"index"`
-	Listings  uint64 `json:"listings"`
-	LastTerm  uint64 `json:"last_term"`
-	LastIndex uint64 `json:"last_index"`
-	Asked     int    `json:"asked"`
-	Answered  int    `json:"answered"`
-}
-
-func (out *recoverJSON) text(w io.Writer, name string, done bool) {
-	from := fmt.Sprintf("%s listings at %d leaves, root %s…", many(out.Listings), out.Size, out.Root[:16])
-	if !done {
-		fmt.Fprintf(w, "%s would go on alone from %s, and from its log, whose last entry is %d of term %d; nothing was changed, say --yes on the node with the highest term, and of several the highest entry\n",
-			name, from, out.LastIndex, out.LastTerm)
-		return
-	}
-	fmt.Fprintf(w, "%s goes on alone, as server %s, from %s; of %d other nodes that it knows %d answered; start it now\n",
-		name, out.Server, from, out.Asked, out.Answered)
-}
-
-func newClusterRecoverCommand() *cobra.Command {
-	var config string
-	var yes bool
-	cmd := &cobra.Command{
-		Use:   "recover --config FILE --yes",
-		Short: "Make one node that does not run the only voter, after a majority was lost for good",
-		Long: `Make a node that does not run the only voter of its network. This is for a
-majority that is lost for good: what only the lost nodes had acknowledged is gone.
-End every node that is left and look at each with this command: without --yes it
-changes nothing and names the last entry of the node's log. Recover the node whose
-last entry has the highest term, and of several in that term the highest number:
-it has everything that was acknowledged and is left. Start it, and then the others
-with empty data directories: they join anew by themselves.
-Never do this while a majority may come back: there would be two networks.`,
-		Example: "  risknet cluster recover --config /etc/risknet/node.yaml\n  risknet cluster recover --config /etc/risknet/node.yaml --yes",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := node.LoadConfig(config)
-			if err != nil {
-				return err
-			}
-			var asked node.Asked
-			look := func() (node.RecoverInfo, error) { return node.Inspect(cfg) }
-			if yes {
-				if asked, err = node.Outlived(cmd.Context(), cfg); err != nil {
-					return err
-				}
-				look = func() (node.RecoverInfo, error) { return node.Recover(cfg, slog.New(slog.DiscardHandler)) }
-			}
-			info, err := look()
-			if err != nil {
-				return err
-			}
-			out := &recoverJSON{info.Server, info.Size, info.Root.String(), info.Index, info.Listings, info.LastTerm, info.LastIndex, asked.Nodes, asked.Answered}
-			return emit(cmd, out, func(w io.Writer) { out.text(w, cfg.Name, yes) })
-		},
-	}
-	cmd.Flags().StringVar(&config, "config", "", "the node's configuration file (required)")
-	cmd.Flags().BoolVar(&yes, "yes", false, "do it")
-	_ = cmd.MarkFlagRequired("config")
 	return cmd
 }
