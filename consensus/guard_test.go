@@ -44,12 +44,19 @@ func TestMessagesThatWouldStopRaftAreRefused(t *testing.T) {
 		{"a configuration of nobody", entries(&raft.Log{Index: 5, Type: raft.LogConfiguration, Data: nobody}), "has no servers"},
 		{"a payload that is not admitted", entries(command(5, "future")), "too far ahead"},
 		{"a payload that is too long", entries(&raft.Log{Index: 5, Data: make([]byte, MaxPayload+1)}), "the limit is"},
+		{"an image for which there is no room", image(1, 1001, conf), "image of 1001 bytes: the disk"},
 		{"an image of version 0", image(0, 10, conf), "out of range"},
 		{"an image of no size", image(1, 0, conf), "out of range"},
 		{"an image without a configuration", image(1, 10, nil), "image"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			tr := &transport{held: func() error { return nil }, admit: func(payload []byte) error {
+			room := func(bytes uint64) error {
+				if bytes > 1000 {
+					return errDiskFull
+				}
+				return nil
+			}
+			tr := &transport{held: func() error { return nil }, room: room, admit: func(payload []byte) error {
 				if string(payload) == "future" {
 					return errors.New("the stamp is too far ahead")
 				}

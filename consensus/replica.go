@@ -42,6 +42,11 @@ type Config struct {
 	// over. It is asked often, from many goroutines, and must be quick.
 	Hold func() error
 
+	// Room, if set, says why an image of so many bytes has no place here. It is asked
+	// before the first byte of one is taken: an image that breaks off later counts as
+	// one that led nowhere.
+	Room func(bytes uint64) error
+
 	// StallAfter is how long one write to the log may take before this server cuts
 	// its connections, until the write returns: a leader that hangs in it would
 	// keep the others waiting with its heartbeats. After StallLimit it is Failed.
@@ -86,6 +91,9 @@ func (c Config) withDefaults() (Config, error) {
 	c.StallLimit = or(c.StallLimit, 30*time.Second)
 	if c.Gate == nil {
 		c.Gate = new(Gate)
+	}
+	if c.Room == nil {
+		c.Room = func(uint64) error { return nil }
 	}
 	if c.Now == nil {
 		c.Now = time.Now

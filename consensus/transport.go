@@ -63,6 +63,7 @@ type transport struct {
 	peers   *peers
 	admit   func(payload []byte) error
 	held    func() error // why this server takes nothing new
+	room    func(bytes uint64) error
 	checked chan raft.RPC
 	done    chan struct{}
 	once    sync.Once
@@ -83,6 +84,7 @@ func newTransport(cfg *Config, own *Gate, seen *peers, logger *bridge) *transpor
 		peers:   seen,
 		admit:   cfg.Admit,
 		held:    cfg.held,
+		room:    cfg.Room,
 		checked: make(chan raft.RPC),
 		done:    make(chan struct{}),
 		conns:   conns,
@@ -146,6 +148,7 @@ func (t *transport) refuse(rpc raft.RPC, err error) {
 		rpc.Respond(nil, err)
 		return
 	}
+	t.log.Warn("an image is refused", "error", err)
 	t.work.Go(func() {
 		_, _ = io.Copy(io.Discard, rpc.Reader) // ends with the connection
 		rpc.Respond(nil, err)
@@ -181,6 +184,9 @@ func (t *transport) check(command any) error {
 		}
 		if _, err := decodeConfiguration(c.Configuration); err != nil {
 			return fmt.Errorf("image: %w", err)
+		}
+		if err := t.room(uint64(c.Size)); err != nil {
+			return fmt.Errorf("image of %d bytes: %w", c.Size, err)
 		}
 	}
 	return nil

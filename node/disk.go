@@ -78,6 +78,10 @@ func (d *disk) roomFor(bytes uint64) error {
 	return nil
 }
 
+// roomForState refuses an image that comes in if there is no room for it and for
+// the state that it becomes, which stands beside the old one.
+func (d *disk) roomForState(image uint64) error { return d.roomFor(2 * image) }
+
 const diskEvery = time.Second
 
 // watchDisk looks once a second and tells when things change.

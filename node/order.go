@@ -35,6 +35,7 @@ func (n *Node) startOrder() error {
 		Admit:             n.admitEntry,
 		OnTerm:            n.anchorTerm,
 		Hold:              n.disk.hold,
+		Room:              n.disk.roomForState,
 	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return fmt.Errorf("data: %w", err)

@@ -54,6 +54,9 @@ func (s *Store) OpenImage() (*Image, error) {
 }
 
 func (s *Store) openImage() (image *Image, of *meta, err error) {
+	if err := s.roomForImage(); err != nil {
+		return nil, nil, fmt.Errorf("write an image: %w", err)
+	}
 	dir := filepath.Join(s.dir, imagesDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, err
@@ -79,6 +82,23 @@ func (s *Store) openImage() (image *Image, of *meta, err error) {
 		return nil, nil, fmt.Errorf("write an image at %d: %w", image.position.Index, errors.Join(err, image.Close()))
 	}
 	return image, of, nil
+}
+
+// roomForImage asks for about what an image takes, before there is one: what the
+// tables on disk take. What is in memory alone, and what they packed, the writer
+// asks for as it goes.
+func (s *Store) roomForImage() error {
+	tables, err := filepath.Glob(filepath.Join(s.now.Load().gen.dir, "*.sst"))
+	if err != nil {
+		return err
+	}
+	var bytes int64
+	for _, table := range tables {
+		if info, err := os.Stat(table); err == nil { // else it was merged into others just now
+			bytes += info.Size()
+		}
+	}
+	return s.opts.Room(uint64(bytes))
 }
 
 // imageWriter hashes and counts what it writes.

@@ -72,6 +72,33 @@ func TestAnImageForWhichThereIsNoRoomIsGivenUp(t *testing.T) {
 	}
 }
 
+// A state of gigabytes is not written up to the reserve first.
+func TestAnImageAsksForAllItsRoomBeforeItIsWritten(t *testing.T) {
+	w := newWorld()
+	many(w, 50)
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	mustApply(t, s, w.entries)
+	mustClose(t, s) // now what it holds is in tables
+	var asked []uint64
+	s = open(t, dir, Options{Room: func(bytes uint64) error { asked = append(asked, bytes); return errNoRoom }})
+	defer mustClose(t, s)
+	if _, err := s.OpenImage(); !errors.Is(err, errNoRoom) {
+		t.Errorf("an image is written: %v", err)
+	}
+	tables := uint64(0)
+	for _, name := range tablesIn(t, dir) {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables += uint64(info.Size())
+	}
+	if len(asked) != 1 || tables == 0 || asked[0] != tables {
+		t.Errorf("of tables of %d bytes it asked for %v", tables, asked)
+	}
+}
+
 func TestWhatAProcessLeftOfImagesIsSwept(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
@@ -84,8 +111,15 @@ func TestWhatAProcessLeftOfImagesIsSwept(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustClose(t, s)
+	half := filepath.Join(dir, "state-9") // an image that did not become the state
+	if err := os.MkdirAll(filepath.Join(half, "tables"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if err := Sweep(dir); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := os.Stat(half); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("half a state is still there: %v", err)
 	}
 	for _, name := range []string{imagesDir, stagingDir} {
 		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, os.ErrNotExist) {

@@ -172,9 +172,17 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Sweep removes the images that a process which has ended has left, sent and
-// received ones. Nobody may have the state open.
+// Sweep removes what a process that has ended has left half done: images, sent and
+// received ones, and states that did not become the state. Nobody may have the
+// state open.
 func Sweep(dir string) error {
+	s := &Store{dir: dir}
+	if _, err := os.Stat(filepath.Join(dir, currentFile)); err == nil {
+		if name, err := s.current(); err == nil {
+			return s.sweepAside(name)
+		}
+	}
+	// Which one is the state we do not know; whoever opens it says so.
 	return errors.Join(os.RemoveAll(filepath.Join(dir, imagesDir)), os.RemoveAll(filepath.Join(dir, stagingDir)))
 }
 

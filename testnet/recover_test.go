@@ -135,3 +135,32 @@ func TestOneBackupIsTakenAtATime(t *testing.T) {
 type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// What a backup, an image or a restore has left may be what fills the disk.
+func TestLeftoversAreSweptBeforeTheDiskIsJudged(t *testing.T) {
+	n := start(t, 1, 1)
+	n.must(n.Stop())
+	planned, err := n.planned("n1")
+	n.must(err)
+	cfg, err := node.LoadConfig(planned.Config)
+	n.must(err)
+	var left []string
+	for _, dir := range []string{"restoring", "state/images", "state/staging", "state/state-9"} {
+		dir = filepath.Join(cfg.Data, filepath.FromSlash(dir))
+		left = append(left, dir)
+		n.must(os.MkdirAll(filepath.Join(dir, "something"), 0o700))
+	}
+	full := func(string) (uint64, error) {
+		for _, dir := range left {
+			if _, err := os.Stat(dir); err == nil {
+				return 0, nil
+			}
+		}
+		return 1 << 40, nil
+	}
+	one, err := node.New(n.ctx, cfg, node.Environment{Free: full}, n.Log)
+	n.must(err)
+	ended, end := context.WithCancel(n.ctx)
+	end()
+	n.must(one.Run(ended))
+}
