@@ -57,18 +57,41 @@ func (b backupStream) Write(p []byte) (int, error) {
 	return written, nil
 }
 
+// verifyPrefix begins the name of a directory in which a backup is verified.
+const verifyPrefix = "risknet-verify-"
+
 // VerifyBackup reads a whole backup as a restore would, in a directory that it
 // makes below scratch and removes again.
 func VerifyBackup(ctx context.Context, backup *os.File, scratch string) (BackupInfo, error) {
+	sweepVerified(scratch)
 	if err := roomToUnpack(backup, scratch); err != nil {
-		return BackupInfo{}, err
+		return BackupInfo{}, fmt.Errorf("scratch: %w, or name another directory", err)
 	}
-	dir, err := os.MkdirTemp(scratch, "risknet-verify-*")
+	dir, err := os.MkdirTemp(scratch, verifyPrefix+"*")
+	if err != nil {
+		return BackupInfo{}, fmt.Errorf("scratch: %w; name a directory where you may write", err)
+	}
+	defer os.RemoveAll(dir)
+	lock, err := lockData(dir)
 	if err != nil {
 		return BackupInfo{}, err
 	}
-	defer os.RemoveAll(dir)
+	defer lock.Close()
 	return store.ReadArchive(filepath.Join(dir, "state"), stopped{ctx, backup}, store.Options{Logger: slog.New(slog.DiscardHandler)})
+}
+
+// sweepVerified removes what a verification that was killed has left. One that is
+// under way holds the lock of its directory.
+func sweepVerified(scratch string) {
+	left, _ := filepath.Glob(filepath.Join(scratch, verifyPrefix+"*")) // the pattern is well-formed
+	for _, dir := range left {
+		lock, err := lockWithin(0, dir)
+		if err != nil {
+			continue
+		}
+		_ = os.RemoveAll(dir) // it is in nobody's way but the disk's, which is asked next
+		_ = lock.Close()
+	}
 }
 
 // roomToUnpack refuses where a backup could fill the disk: badger writes through
@@ -132,7 +155,7 @@ func Restore(ctx context.Context, cfg Config, backup *os.File) (BackupInfo, erro
 		return BackupInfo{}, fmt.Errorf("data: %s holds a state already; end the node, move the directories state and raft away, and try again", cfg.Data)
 	}
 	if err := errors.Join(sweep(&cfg), roomToUnpack(backup, cfg.Data)); err != nil {
-		return BackupInfo{}, err
+		return BackupInfo{}, fmt.Errorf("data: %w", err)
 	}
 	state := filepath.Join(cfg.Data, "state")
 	if err := os.Remove(state); err != nil && !errors.Is(err, os.ErrNotExist) { // it is empty

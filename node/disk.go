@@ -27,7 +27,7 @@ func openDisk(cfg *Config, free func(string) (uint64, error)) (*disk, error) {
 	d := &disk{dir: cfg.Data, reserve: uint64(cfg.Disk.Reserve), free: free}
 	left, err := d.look()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("data: %w", err)
 	}
 	if left < d.reserve/startShare {
 		return nil, fmt.Errorf("data: %d bytes are free on the disk of %s; free at least %d (an eighth of disk.reserve) before this node starts", left, d.dir, d.reserve/startShare)
@@ -38,7 +38,7 @@ func openDisk(cfg *Config, free func(string) (uint64, error)) (*disk, error) {
 func freeBytes(dir string) (uint64, error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {
-		return 0, fmt.Errorf("data: free space of %s: %w", dir, err)
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
 	}
 	return s.Bavail * uint64(s.Bsize), nil
 }

@@ -15,12 +15,14 @@ const lockPatience = 2 * time.Second
 
 // lockData keeps a second process out of a data directory. The kernel lets go
 // when the process ends, however it ends.
-func lockData(data string) (*os.File, error) {
+func lockData(data string) (*os.File, error) { return lockWithin(lockPatience, data) }
+
+func lockWithin(patience time.Duration, data string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(data, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("data: %w", err)
 	}
-	for end := time.Now().Add(lockPatience); ; <-time.After(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; <-time.After(20 * time.Millisecond) {
 		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if !errors.Is(err, syscall.EWOULDBLOCK) || time.Now().After(end) {
 			break

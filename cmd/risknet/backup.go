@@ -63,7 +63,11 @@ func backUp(cmd *cobra.Command, file string) (info node.BackupInfo, err error) {
 	if err != nil {
 		return info, fmt.Errorf("FILE: %w; name one in a directory where you may write", err)
 	}
-	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	defer func() {
+		if err = errors.Join(err, f.Close()); err != nil {
+			_ = os.Remove(f.Name()) // it may have its own name already
+		}
+	}()
 	c, err := dial(cmd)
 	if err != nil {
 		return info, err
@@ -78,14 +82,28 @@ func backUp(cmd *cobra.Command, file string) (info node.BackupInfo, err error) {
 	if info, err = verifyBackup(cmd, f.Name(), filepath.Dir(file)); err != nil {
 		return info, fmt.Errorf("verify the backup: %w", err)
 	}
-	if err := os.Link(f.Name(), file); err != nil {
-		return info, fmt.Errorf("FILE: %w; name another, on a file system that has hard links", err)
+	return info, settle(os.Link, f.Name(), file)
+}
+
+// settle gives what was saved its name, durably, and never that of a file that has
+// come there meanwhile. Where the file system has no links, which many a backup
+// lies on, we can only look.
+func settle(link func(from, to string) error, temp, file string) error {
+	err := link(temp, file)
+	if err == nil {
+		err = os.Remove(temp)
+	} else if _, missing := os.Lstat(file); errors.Is(missing, os.ErrNotExist) {
+		err = os.Rename(temp, file)
+	}
+	if err != nil {
+		return fmt.Errorf("FILE: %w; name another", err)
 	}
 	dir, err := os.Open(filepath.Dir(file))
 	if err != nil {
-		return info, err
+		return err
 	}
-	return info, errors.Join(dir.Sync(), dir.Close())
+	// If the power fails here, FILE may not be there; nobody was told of it yet.
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // verifyBackup unpacks into a directory below scratch.
