@@ -31,11 +31,13 @@ var rooms = map[string][]string{
 	"node":           {"api/v1", "risk", "token", "rules", "ledger", "store", "check", "consensus", "fault"},
 	"client":         {"api/v1", "risk", "token", "rules"},
 	"enrol":          {"api/v1", "risk", "node", "client"},
+	"audit":          {"api/v1", "risk", "token", "rules", "ledger", "store", "check", "node", "client"},
+	"audit/outsider": {},
 	"testnet":        {"api/v1", "risk", "token", "rules", "rules/industry", "node", "client", "enrol"},
 	"testnet/sim":    {"api/v1", "risk", "token", "rules", "rules/industry", "node", "client", "testnet"},
 	"testnet/bugs":   {},
 	"testnet/chaos":  {"api/v1", "risk", "token", "rules/industry", "node", "client", "testnet", "fault"},
-	"cmd/risknet":    {"api/v1", "risk", "token", "rules", "rules/industry", "node", "client", "enrol", "testnet"},
+	"cmd/risknet":    {"api/v1", "audit", "ledger", "risk", "token", "rules", "rules/industry", "node", "client", "enrol", "testnet"},
 	"":               {},
 }
 
@@ -45,7 +47,7 @@ var libraries = map[string][]string{
 	"github.com/hashicorp/raft":           {"consensus"},
 	"cel.dev/cel-go":                      {"rules"},
 	"github.com/bits-and-blooms/":         {"check"},
-	"golang.org/x/mod/sumdb":              {"ledger"},
+	"golang.org/x/mod/sumdb":              {"ledger", "audit/outsider"},
 	"google.golang.org/grpc":              {"api/v1", "node", "client"},
 	"github.com/prometheus/client_golang": {"node"},
 	"github.com/spf13/cobra":              {"cmd/risknet"},

@@ -28,7 +28,7 @@ const ProfileEnv = "RISKNET_PROFILE"
 type Profile struct {
 	// Endpoint is the gRPC address of the institution's own node, host:port.
 	Endpoint string `koanf:"endpoint"`
-	// HTTP is that node's health and metrics address, host:port.
+	// HTTP is the address of that node's health, metrics and ledger, host:port.
 	HTTP string `koanf:"http"`
 	// CA is the certificate (PEM) that vouches for the network's nodes.
 	CA string `koanf:"ca"`
@@ -46,6 +46,9 @@ type Profile struct {
 	Reporter string `koanf:"reporter"`
 	// LogKey is the note verifier key of the node at HTTP.
 	LogKey string `koanf:"log_key"`
+	// Network is the network's id, 64 hex digits: the id of its founding command.
+	// An audit trusts nothing else.
+	Network string `koanf:"network"`
 }
 
 // LoadProfile reads a profile file. The files that it names are opened when they
@@ -115,6 +118,11 @@ func (p *Profile) check() error {
 	if p.Reporter != "" {
 		if _, err := risk.ParseID(p.Reporter); err != nil {
 			return fmt.Errorf("reporter: %w; give the reporting id that the hub admitted", err)
+		}
+	}
+	if p.Network != "" {
+		if _, err := risk.ParseHash(p.Network); err != nil {
+			return fmt.Errorf("network: %w; give the id of the founding command", err)
 		}
 	}
 	if p.SigningKey != "" && p.Reporter == "" {

@@ -75,7 +75,7 @@ func (h *Hub) Register(ctx context.Context, terms Terms, r Request) (Membership,
 	if err := free(network, terms, r); err != nil {
 		return Membership{}, err
 	}
-	m := Membership{Network: h.Author.Network}
+	m := Membership{Network: h.Author.Network, Origin: network.Origin}
 	if m.TokenKeys, err = h.tokenKeys(ctx); err != nil {
 		return Membership{}, err
 	}

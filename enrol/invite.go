@@ -33,6 +33,7 @@ type Request struct {
 
 // Membership is what a node becomes by being registered.
 type Membership struct {
+	Origin    string // of the network's ledger
 	Network   risk.Hash
 	Node      risk.ID
 	TokenKeys []node.TokenKey // of the live epochs
@@ -305,7 +306,7 @@ func (m *meeting) admit(ctx context.Context) (*Joined, error) {
 	// If we crash here, the network has a node record and nobody its certificate:
 	// the next invitation under this name takes the record away.
 	joined := &Joined{Request: m.asked, Membership: member}
-	answer := &admission{CA: m.ca, Certificate: cert, Network: member.Network.String(), Node: member.Node.String()}
+	answer := &admission{CA: m.ca, Certificate: cert, Network: member.Network.String(), Origin: member.Origin, Node: member.Node.String()}
 	for _, k := range member.TokenKeys {
 		answer.TokenKeys = append(answer.TokenKeys, tokenKey{Epoch: uint32(k.Epoch), Secret: k.Secret[:]})
 	}

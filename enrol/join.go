@@ -280,7 +280,7 @@ func (j *joiner) settle(f *folder, a *admission) (*Entered, error) {
 		return nil, err
 	}
 	return &Entered{Terms: j.terms, Network: j.network, Node: id, Config: path,
-		LogKey: node.LogVerifier(j.terms.Name, j.keys.log)}, nil
+		LogKey: node.LogVerifier(a.Origin, j.keys.log)}, nil
 }
 
 // checkAdmission holds the CA to the token, and the certificate to the CA, to

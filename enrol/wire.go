@@ -60,6 +60,7 @@ type admission struct {
 	CA          []byte     `json:"ca,omitempty"`          // PEM
 	Certificate []byte     `json:"certificate,omitempty"` // PEM
 	Network     string     `json:"network,omitempty"`     // id, 64 hex digits
+	Origin      string     `json:"origin,omitempty"`      // of the ledger
 	Node        string     `json:"node,omitempty"`        // id, 32 hex digits
 	TokenKeys   []tokenKey `json:"token_keys,omitempty"`
 }

@@ -31,7 +31,7 @@ func (r *registry) Register(_ context.Context, terms Terms, asked Request) (Memb
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.terms, r.asked = append(r.terms, terms), append(r.asked, asked)
-	return Membership{Network: risk.Hash{7}, Node: risk.ID{9}, TokenKeys: []node.TokenKey{{Epoch: 1, Secret: [32]byte{4}}}}, r.err
+	return Membership{Network: risk.Hash{7}, Origin: "test.example/log", Node: risk.ID{9}, TokenKeys: []node.TokenKey{{Epoch: 1, Secret: [32]byte{4}}}}, r.err
 }
 
 func (r *registry) count() int {

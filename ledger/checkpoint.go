@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 )
@@ -86,6 +87,7 @@ func SignCheckpoint(c Checkpoint, signers ...Signer) ([]byte, error) {
 type Signature struct {
 	Name    string
 	KeyHash uint32
+	Time    time.Time // of a cosignature, in whole seconds; zero for a plain one
 }
 
 // OpenCheckpoint verifies a signed note and reads the checkpoint of the log with
@@ -107,7 +109,7 @@ func OpenCheckpoint(signed []byte, origin string, verifiers ...Verifier) (Checkp
 	}
 	by := make([]Signature, len(opened.Sigs))
 	for i, sig := range opened.Sigs {
-		by[i] = Signature{Name: sig.Name, KeyHash: sig.Hash}
+		by[i] = Signature{Name: sig.Name, KeyHash: sig.Hash, Time: timeOf(sig)}
 	}
 	return c, by, nil
 }

@@ -170,9 +170,9 @@ func LoadSigningKey(file string) (ed25519.PrivateKey, error) {
 }
 
 // LogVerifier gives the note verifier key of a node's checkpoints, as a profile
-// names it.
-func LogVerifier(name string, key ed25519.PrivateKey) string {
-	text, err := ledger.VerifierKey(name, key.Public().(ed25519.PublicKey))
+// names it. All nodes of a network sign under the name of its one ledger.
+func LogVerifier(origin string, key ed25519.PrivateKey) string {
+	text, err := ledger.VerifierKey(origin, key.Public().(ed25519.PublicKey))
 	if err != nil {
 		return ""
 	}

@@ -69,7 +69,7 @@ type Config struct {
 type ListenConfig struct {
 	Raft string `koanf:"raft"` // host:port, for nodes alone
 	API  string `koanf:"api"`  // gRPC
-	HTTP string `koanf:"http"` // health, metrics
+	HTTP string `koanf:"http"` // health, metrics, the ledger
 }
 
 // TLSConfig names PEM files.
@@ -277,7 +277,7 @@ func (c *Config) check() error {
 	if err := c.Limits.check(); err != nil {
 		return err
 	}
-	for key, path := range map[string]string{"token_keys": c.TokenKeys, "tls.ca": c.TLS.CA, "tls.certificate": c.TLS.Certificate, "tls.key": c.TLS.Key} {
+	for key, path := range map[string]string{"token_keys": c.TokenKeys, "log_key": c.LogKey, "tls.ca": c.TLS.CA, "tls.certificate": c.TLS.Certificate, "tls.key": c.TLS.Key} {
 		if path == "" {
 			return fmt.Errorf("config: %s: is empty; name the file", key)
 		}

@@ -15,6 +15,7 @@ name: n1
 id: 00112233445566778899aabbccddeeff
 network: 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff
 token_keys: token.keys
+log_key: log.key
 listen: {raft: "127.0.0.1:1", api: "127.0.0.1:2", http: "127.0.0.1:3"}
 tls: {ca: ca.pem, certificate: tls.pem, key: tls.key}
 `

@@ -14,11 +14,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// serveHTTP answers health and metrics, over mutual TLS.
+// serveHTTP answers health, metrics and the ledger, over mutual TLS.
 func (n *Node) serveHTTP(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", n.readyz)
+	n.serveLedger(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
 	server := &http.Server{
 		Handler:           mux,
@@ -67,6 +68,9 @@ func (n *Node) ready() error {
 	}
 	if err := n.lacksKey(); err != nil {
 		return fmt.Errorf("not ready: %w", err)
+	}
+	if why := n.checkpoints.diverged.Load(); why != nil {
+		return fmt.Errorf("not ready: %w", *why)
 	}
 	if err := n.disk.hold(); err != nil && n.checker.Age() > n.cfg.Stale.MaxAge {
 		return fmt.Errorf("not ready: %w", err)

@@ -40,12 +40,13 @@ type Node struct {
 	anchor *anchor
 	disk   *disk
 
-	store   *store.Store
-	checker *check.Checker
-	order   *consensus.Replica
-	secrets []TokenKey
-	keys    atomic.Pointer[keyState]
-	keyless atomic.Pointer[error] // the key of an epoch in use is not here
+	store       *store.Store
+	checker     *check.Checker
+	checkpoints checkpoints
+	order       *consensus.Replica
+	secrets     []TokenKey
+	keys        atomic.Pointer[keyState]
+	keyless     atomic.Pointer[error] // the key of an epoch in use is not here
 
 	founding []*risk.Signed
 	founded  atomic.Bool           // the founding commands are in, or none were given
@@ -53,6 +54,7 @@ type Node struct {
 	abandon  atomic.Bool
 
 	backingUp    sync.Mutex    // one backup at a time
+	verifying    sync.Mutex    // one verification that was asked for
 	fatal        chan error    // one place: why the node must stop
 	damage       chan struct{} // one place: a check has met what looks like damage
 	clockSetBack atomic.Bool   // the next stamp may be lower than the last
@@ -110,6 +112,9 @@ func (n *Node) open(ctx context.Context) (err error) {
 	n.peers = newPeers(n.creds, n.gate.Dialer(n.env.Dial))
 	if n.secrets, err = LoadTokenKeys(n.cfg.TokenKeys); err != nil {
 		return err
+	}
+	if n.checkpoints.key, err = LoadSigningKey(n.cfg.LogKey); err != nil {
+		return fmt.Errorf("log_key: %w", err)
 	}
 	if n.cfg.Founding != "" {
 		if n.founding, err = loadFounding(n.cfg.Founding, n.network); err != nil {
@@ -208,6 +213,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	group.Go(func() error { return n.watchDamage(ctx) })
 	group.Go(func() error { return n.watchDisk(ctx) })
 	group.Go(func() error { return n.keepAnchor(ctx) })
+	group.Go(func() error { return n.keepCheckpoint(ctx) })
 	group.Go(func() error { return n.backfill(ctx) })
 	n.log.Info("serving", "name", n.cfg.Name, "raft", n.cfg.Listen.Raft, "api", n.cfg.Listen.API, "http", n.cfg.Listen.HTTP)
 	return group.Wait()

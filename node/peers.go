@@ -120,7 +120,7 @@ func (n *Node) freshen(ctx context.Context) error {
 	for {
 		asked := n.now()
 		index, err := n.readIndex(ctx)
-		if err == nil && n.awaitApplied(ctx, index) {
+		if err == nil && n.checkpoints.diverged.Load() == nil && n.awaitApplied(ctx, index) {
 			if err := n.lacksKey(); err != nil {
 				n.end(err) // it has arrived in the present, and the epoch is in use
 			} else {

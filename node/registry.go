@@ -194,14 +194,22 @@ func (s *tokenService) Keyring(ctx context.Context, _ *apiv1.KeyringRequest) (*a
 	if !s.node.serves(who) && who.Role != RoleAuditor {
 		return nil, status.Errorf(codes.PermissionDenied, "keyring: this node gives token keys to programs of %s only; ask your own institution's node", s.node.creds.Identity.Institution)
 	}
-	state := s.node.keys.Load()
+	m, err := s.node.keyring()
+	if err != nil {
+		return nil, internal(err)
+	}
+	return m, nil
+}
+
+func (n *Node) keyring() (*apiv1.KeyringResponse, error) {
+	state := n.keys.Load()
 	m := &apiv1.KeyringResponse{ScopesVersion: state.scopesVersion}
 	for _, k := range state.keys {
 		m.Keys = append(m.Keys, &apiv1.TokenKey{Epoch: uint32(k.Epoch), Secret: k.Secret[:]})
 	}
-	scopes, err := s.node.store.Scopes()
+	scopes, err := n.store.Scopes()
 	if err != nil {
-		return nil, internal(err)
+		return nil, err
 	}
 	for _, c := range scopes.Counts {
 		m.Scopes = append(m.Scopes, scopeMessage(c.Scope))

@@ -100,23 +100,29 @@ func (n *Node) lacksKey() error {
 // resetView makes the view of the whole state: at start, and when a restored
 // image has taken its place.
 func (n *Node) resetView() error {
-	head := n.store.Head()
 	n.loadOrLackKeys()
 	if n.keys.Load() == nil { // it has never had any
 		return n.lacksKey()
 	}
-	sets, err := n.ruleSets()
-	if err != nil {
-		return err
-	}
-	clock, err := n.store.Clock()
+	view, err := n.wholeView()
 	if err != nil {
 		return err
 	}
 	if err := n.savePeers(); err != nil {
 		return err
 	}
-	return n.checker.Reset(context.Background(), &source{n.store.Reader()}, check.Batch{Version: n.store.Version(), Head: head, Time: clock.Time, Rules: sets})
+	return n.checker.Reset(context.Background(), &source{n.store.Reader()}, view)
+}
+
+// wholeView is the state as one batch.
+func (n *Node) wholeView() (check.Batch, error) {
+	head, version := n.store.Head(), n.store.Version()
+	sets, err := n.ruleSets()
+	if err != nil {
+		return check.Batch{}, err
+	}
+	clock, err := n.store.Clock()
+	return check.Batch{Version: version, Head: head, Time: clock.Time, Rules: sets}, err
 }
 
 // fallbacks is how many older rule sets are kept at hand for the case that the

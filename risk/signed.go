@@ -66,16 +66,7 @@ func (s *Signed) size() int {
 
 func (s *Signed) appendTo(dst []byte) []byte {
 	dst = appendSignedHeader(append(dst, codecVersion), s.Header, s.Signatures)
-	dst = putU16(dst, uint16(len(s.Bodies)))
-	for i := range s.Bodies {
-		if s.Bodies[i].Erased() {
-			dst = putU32(dst, 0)
-			continue
-		}
-		dst = putU32(dst, uint32(16+len(s.Bodies[i].Data)))
-		dst = s.Bodies[i].AppendTo(dst)
-	}
-	return dst
+	return appendBodies(dst, s.Bodies)
 }
 
 func appendSignedHeader(dst, header []byte, signatures [][]byte) []byte {
@@ -106,19 +97,7 @@ func DecodeSigned(data []byte) (*Signed, error) {
 func readSigned(r *reader) *Signed {
 	s := &Signed{}
 	s.Header, s.Signatures = readSignedHeader(r)
-	count := r.count(MaxItems, 4)
-	s.Bodies = make([]Body, count)
-	for i := range s.Bodies {
-		raw := r.long(MaxRuleSetBytes + 16)
-		if len(raw) == 0 {
-			continue
-		}
-		body, err := ReadBody(raw)
-		if err != nil {
-			r.fail("has a body too short to hold its salt")
-		}
-		s.Bodies[i] = body
-	}
+	s.Bodies = readBodies(r)
 	return s
 }
 

@@ -185,15 +185,20 @@ func resetOf(res *risk.Result) (int64, bool) {
 	return p.Time, true
 }
 
-// grow appends the leaf of a command to the ledger.
-func (c *cut) grow(entry *risk.Entry, res *risk.Result) error {
+// lastLeaf is the leaf of a command, after its step.
+func (c *cut) lastLeaf(entry *risk.Entry, res *risk.Result) []byte {
 	l := risk.Leaf{Header: entry.Signed.Header, Signatures: entry.Signed.Signatures, At: entry.At,
 		Proposer: entry.Proposer, Outcomes: res.Outcomes, State: c.meta.lanes.digest()}
 	if res.Refusal != nil {
 		l.Refusal = res.Refusal.Kind
 	}
+	return l.Encode()
+}
+
+// grow appends the leaf of a command to the ledger.
+func (c *cut) grow(entry *risk.Entry, res *risk.Result) error {
 	size := c.meta.edge.Size()
-	encoded := l.Encode()
+	encoded := c.lastLeaf(entry, res)
 	if err := c.set(numbered(prefixLeaf, size), encoded); err != nil {
 		return err
 	}

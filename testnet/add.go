@@ -249,7 +249,7 @@ func (e *entry) settle(ctx context.Context, added *Added) error {
 	}
 	file, known := e.plan.Profiles[n.Institution]
 	if known {
-		err = moveProfile(file, *n, node.LogVerifier(n.Name, logKey))
+		err = moveProfile(file, *n, node.LogVerifier(e.plan.origin(), logKey))
 	} else {
 		file, err = e.admit(ctx, *n, logKey)
 	}
@@ -269,7 +269,7 @@ func (e *entry) admit(ctx context.Context, home PlannedNode, logKey ed25519.Priv
 	if err != nil {
 		return "", fmt.Errorf("admit %s: %w", p.name, err)
 	}
-	alone := &Plan{Dir: e.plan.Dir, Network: e.plan.Network, Nodes: []PlannedNode{home}, Profiles: e.plan.Profiles}
+	alone := &Plan{Dir: e.plan.Dir, Network: e.plan.Network, ID: e.author.Network, Nodes: []PlannedNode{home}, Profiles: e.plan.Profiles}
 	w := &writer{plan: alone, ca: ca, now: time.Now(), logKeys: map[string]ed25519.PrivateKey{home.Name: logKey}}
 	err = errors.Join(w.profile(p), w.addOpening(p))
 	return alone.Profiles[p.name], err

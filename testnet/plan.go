@@ -100,16 +100,17 @@ func NewPlan(o Options) (*Plan, error) {
 	for _, n := range p.Nodes {
 		_, w.logKeys[n.Name], _ = ed25519.GenerateKey(rand.Reader) // never fails since Go 1.24
 	}
-	if err := w.institutions(); err != nil {
+	w.institutions()
+	if err := w.found(o.Rules); err != nil {
+		return nil, err
+	}
+	if err := w.profiles(); err != nil { // they name the network that was founded
 		return nil, err
 	}
 	for i := range p.Nodes {
 		if err := w.nodeFiles(&p.Nodes[i]); err != nil {
 			return nil, err
 		}
-	}
-	if err := w.found(o.Rules); err != nil {
-		return nil, err
 	}
 	for i := range p.Nodes {
 		if err := w.nodeConfig(i, o.Tune); err != nil {
@@ -223,3 +224,6 @@ func (p *party) publicKeys() []risk.PublicKey {
 func publicKey(key ed25519.PrivateKey) risk.PublicKey {
 	return risk.PublicKey{Algorithm: risk.Ed25519, Bytes: [32]byte(key.Public().(ed25519.PublicKey))}
 }
+
+// origin is the name of the network's ledger.
+func (p *Plan) origin() string { return "risknet.example/" + p.Network }

@@ -42,13 +42,17 @@ func (w *writer) authority() error {
 func (w *writer) caFile() string { return filepath.Join(w.plan.Dir, "ca.pem") }
 
 // institutions makes the hub, as many members as run a node but at least one,
-// and an auditor, with a profile each.
-func (w *writer) institutions() error {
+// and an auditor.
+func (w *writer) institutions() {
 	w.addParty(newParty(hubName, risk.RoleHub, 2))
 	for i := 1; i < max(2, len(w.plan.Nodes)); i++ {
 		w.addParty(newParty(institutionOf(i), risk.RoleMember, 1))
 	}
 	w.addParty(newParty(auditorName, risk.RoleAuditor, 1))
+}
+
+// profiles writes one for each institution.
+func (w *writer) profiles() error {
 	for _, name := range w.order {
 		if err := w.profile(w.parties[name]); err != nil {
 			return err
@@ -122,7 +126,7 @@ func (w *writer) profile(p *party) error {
 		"endpoint": home.API, "http": home.HTTP, "ca": "../ca.pem",
 		"certificate": p.name + "/tls.pem", "key": p.name + "/tls.key",
 		"signing_key": signing[0], "institution": p.name, "reporter": p.reporter.String(),
-		"log_key": node.LogVerifier(home.Name, w.logKeys[home.Name]),
+		"network": w.plan.ID.String(), "log_key": node.LogVerifier(w.plan.origin(), w.logKeys[home.Name]),
 	}
 	if len(signing) > 1 {
 		profile["cosigning_keys"] = signing[1:]
@@ -189,7 +193,7 @@ func (w *writer) nodeConfig(i int, tune func(*node.Config)) error {
 // institutions and the rules. The first node brings them in.
 func (w *writer) found(rules []byte) error {
 	hub := w.parties[hubName]
-	first := &risk.Found{Name: w.plan.Network, Origin: "risknet.example/" + w.plan.Network,
+	first := &risk.Found{Name: w.plan.Network, Origin: w.plan.origin(),
 		Protocol: risk.ProtocolVersion, Threshold: 2, HubKeys: hub.publicKeys(),
 		HubCommitment: hub.commitment(), EpochKey: risk.CommitEpochKey(w.tokenKey)}
 	founding, err := w.sign(first, nil)

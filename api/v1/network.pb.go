@@ -2761,6 +2761,107 @@ func (x *ChunkResponse) GetChunk() []byte {
 	return nil
 }
 
+type CosignRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A signed note (c2sp.org/tlog-checkpoint) of the asking node.
+	Checkpoint    []byte `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CosignRequest) Reset() {
+	*x = CosignRequest{}
+	mi := &file_v1_network_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CosignRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CosignRequest) ProtoMessage() {}
+
+func (x *CosignRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CosignRequest.ProtoReflect.Descriptor instead.
+func (*CosignRequest) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *CosignRequest) GetCheckpoint() []byte {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+// CosignResponse has one of the two.
+type CosignResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The line of a cosignature/v1 (c2sp.org/tlog-cosignature): this node's
+	// ledger had the same root at that size.
+	Line string `protobuf:"bytes,1,opt,name=line,proto3" json:"line,omitempty"`
+	// This node's own signed checkpoint at that size, because its root is another.
+	Other         []byte `protobuf:"bytes,2,opt,name=other,proto3" json:"other,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CosignResponse) Reset() {
+	*x = CosignResponse{}
+	mi := &file_v1_network_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CosignResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CosignResponse) ProtoMessage() {}
+
+func (x *CosignResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CosignResponse.ProtoReflect.Descriptor instead.
+func (*CosignResponse) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *CosignResponse) GetLine() string {
+	if x != nil {
+		return x.Line
+	}
+	return ""
+}
+
+func (x *CosignResponse) GetOther() []byte {
+	if x != nil {
+		return x.Other
+	}
+	return nil
+}
+
 var File_v1_network_proto protoreflect.FileDescriptor
 
 const file_v1_network_proto_rawDesc = "" +
@@ -2978,7 +3079,14 @@ const file_v1_network_proto_rawDesc = "" +
 	"\fChunkRequest\x12\x16\n" +
 	"\x06before\x18\x01 \x01(\x04R\x06before\"%\n" +
 	"\rChunkResponse\x12\x14\n" +
-	"\x05chunk\x18\x01 \x01(\fR\x05chunk2D\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"/\n" +
+	"\rCosignRequest\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\fR\n" +
+	"checkpoint\":\n" +
+	"\x0eCosignResponse\x12\x12\n" +
+	"\x04line\x18\x01 \x01(\tR\x04line\x12\x14\n" +
+	"\x05other\x18\x02 \x01(\fR\x05other2D\n" +
 	"\bCommands\x128\n" +
 	"\x06Submit\x12\x19.risknet.v1.SubmitRequest\x1a\x13.risknet.v1.Receipt2\xc8\x03\n" +
 	"\bRegistry\x12B\n" +
@@ -2999,12 +3107,13 @@ const file_v1_network_proto_rawDesc = "" +
 	"\n" +
 	"NodeStatus\x12\x1d.risknet.v1.NodeStatusRequest\x1a\x1e.risknet.v1.NodeStatusResponse\x12?\n" +
 	"\x06Status\x12\x19.risknet.v1.StatusRequest\x1a\x1a.risknet.v1.StatusResponse\x12=\n" +
-	"\x06Backup\x12\x19.risknet.v1.BackupRequest\x1a\x16.risknet.v1.BackupPart0\x012\x8e\x02\n" +
+	"\x06Backup\x12\x19.risknet.v1.BackupRequest\x1a\x16.risknet.v1.BackupPart0\x012\xcf\x02\n" +
 	"\x05Peers\x129\n" +
 	"\aForward\x12\x19.risknet.v1.SubmitRequest\x1a\x13.risknet.v1.Receipt\x12H\n" +
 	"\tReadIndex\x12\x1c.risknet.v1.ReadIndexRequest\x1a\x1d.risknet.v1.ReadIndexResponse\x12B\n" +
 	"\aWitness\x12\x1a.risknet.v1.WitnessRequest\x1a\x1b.risknet.v1.WitnessResponse\x12<\n" +
-	"\x05Chunk\x12\x18.risknet.v1.ChunkRequest\x1a\x19.risknet.v1.ChunkResponseB)Z'github.com/risknet/risknet/api/v1;apiv1b\x06proto3"
+	"\x05Chunk\x12\x18.risknet.v1.ChunkRequest\x1a\x19.risknet.v1.ChunkResponse\x12?\n" +
+	"\x06Cosign\x12\x19.risknet.v1.CosignRequest\x1a\x1a.risknet.v1.CosignResponseB)Z'github.com/risknet/risknet/api/v1;apiv1b\x06proto3"
 
 var (
 	file_v1_network_proto_rawDescOnce sync.Once
@@ -3018,7 +3127,7 @@ func file_v1_network_proto_rawDescGZIP() []byte {
 	return file_v1_network_proto_rawDescData
 }
 
-var file_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_v1_network_proto_goTypes = []any{
 	(*SubmitRequest)(nil),         // 0: risknet.v1.SubmitRequest
 	(*Receipt)(nil),               // 1: risknet.v1.Receipt
@@ -3060,27 +3169,29 @@ var file_v1_network_proto_goTypes = []any{
 	(*WitnessResponse)(nil),       // 37: risknet.v1.WitnessResponse
 	(*ChunkRequest)(nil),          // 38: risknet.v1.ChunkRequest
 	(*ChunkResponse)(nil),         // 39: risknet.v1.ChunkResponse
-	(*Head)(nil),                  // 40: risknet.v1.Head
-	(*Scope)(nil),                 // 41: risknet.v1.Scope
-	(*Exit)(nil),                  // 42: risknet.v1.Exit
+	(*CosignRequest)(nil),         // 40: risknet.v1.CosignRequest
+	(*CosignResponse)(nil),        // 41: risknet.v1.CosignResponse
+	(*Head)(nil),                  // 42: risknet.v1.Head
+	(*Scope)(nil),                 // 43: risknet.v1.Scope
+	(*Exit)(nil),                  // 44: risknet.v1.Exit
 }
 var file_v1_network_proto_depIdxs = []int32{
 	2,  // 0: risknet.v1.Receipt.outcomes:type_name -> risknet.v1.Outcome
-	40, // 1: risknet.v1.Receipt.head:type_name -> risknet.v1.Head
+	42, // 1: risknet.v1.Receipt.head:type_name -> risknet.v1.Head
 	5,  // 2: risknet.v1.NetworkResponse.nodes:type_name -> risknet.v1.Node
-	40, // 3: risknet.v1.NetworkResponse.head:type_name -> risknet.v1.Head
+	42, // 3: risknet.v1.NetworkResponse.head:type_name -> risknet.v1.Head
 	7,  // 4: risknet.v1.ListingsRequest.tokens:type_name -> risknet.v1.AskedListing
 	9,  // 5: risknet.v1.ListingsResponse.listings:type_name -> risknet.v1.Listing
-	40, // 6: risknet.v1.ListingsResponse.head:type_name -> risknet.v1.Head
-	41, // 7: risknet.v1.Listing.scope:type_name -> risknet.v1.Scope
+	42, // 6: risknet.v1.ListingsResponse.head:type_name -> risknet.v1.Head
+	43, // 7: risknet.v1.Listing.scope:type_name -> risknet.v1.Scope
 	10, // 8: risknet.v1.Listing.evidence:type_name -> risknet.v1.Evidence
-	42, // 9: risknet.v1.Listing.exit:type_name -> risknet.v1.Exit
+	44, // 9: risknet.v1.Listing.exit:type_name -> risknet.v1.Exit
 	14, // 10: risknet.v1.RuleSetsResponse.rule_sets:type_name -> risknet.v1.RuleSet
 	14, // 11: risknet.v1.RuleSourceResponse.rule_set:type_name -> risknet.v1.RuleSet
 	19, // 12: risknet.v1.InstitutionsResponse.institutions:type_name -> risknet.v1.Institution
 	20, // 13: risknet.v1.Institution.author_keys:type_name -> risknet.v1.AuthorKey
 	23, // 14: risknet.v1.KeyringResponse.keys:type_name -> risknet.v1.TokenKey
-	41, // 15: risknet.v1.KeyringResponse.scopes:type_name -> risknet.v1.Scope
+	43, // 15: risknet.v1.KeyringResponse.scopes:type_name -> risknet.v1.Scope
 	7,  // 16: risknet.v1.Override.tokens:type_name -> risknet.v1.AskedListing
 	24, // 17: risknet.v1.OverridesResponse.overrides:type_name -> risknet.v1.Override
 	31, // 18: risknet.v1.StatusResponse.rows:type_name -> risknet.v1.StatusRow
@@ -3102,26 +3213,28 @@ var file_v1_network_proto_depIdxs = []int32{
 	32, // 34: risknet.v1.Peers.ReadIndex:input_type -> risknet.v1.ReadIndexRequest
 	36, // 35: risknet.v1.Peers.Witness:input_type -> risknet.v1.WitnessRequest
 	38, // 36: risknet.v1.Peers.Chunk:input_type -> risknet.v1.ChunkRequest
-	1,  // 37: risknet.v1.Commands.Submit:output_type -> risknet.v1.Receipt
-	4,  // 38: risknet.v1.Registry.Network:output_type -> risknet.v1.NetworkResponse
-	8,  // 39: risknet.v1.Registry.Listings:output_type -> risknet.v1.ListingsResponse
-	9,  // 40: risknet.v1.Registry.ExportListings:output_type -> risknet.v1.Listing
-	13, // 41: risknet.v1.Registry.RuleSets:output_type -> risknet.v1.RuleSetsResponse
-	16, // 42: risknet.v1.Registry.RuleSource:output_type -> risknet.v1.RuleSourceResponse
-	18, // 43: risknet.v1.Registry.Institutions:output_type -> risknet.v1.InstitutionsResponse
-	22, // 44: risknet.v1.Tokens.Keyring:output_type -> risknet.v1.KeyringResponse
-	26, // 45: risknet.v1.Overrides.PutOverride:output_type -> risknet.v1.OverridesResponse
-	26, // 46: risknet.v1.Overrides.RemoveOverride:output_type -> risknet.v1.OverridesResponse
-	26, // 47: risknet.v1.Overrides.ListOverrides:output_type -> risknet.v1.OverridesResponse
-	28, // 48: risknet.v1.Cluster.NodeStatus:output_type -> risknet.v1.NodeStatusResponse
-	30, // 49: risknet.v1.Cluster.Status:output_type -> risknet.v1.StatusResponse
-	35, // 50: risknet.v1.Cluster.Backup:output_type -> risknet.v1.BackupPart
-	1,  // 51: risknet.v1.Peers.Forward:output_type -> risknet.v1.Receipt
-	33, // 52: risknet.v1.Peers.ReadIndex:output_type -> risknet.v1.ReadIndexResponse
-	37, // 53: risknet.v1.Peers.Witness:output_type -> risknet.v1.WitnessResponse
-	39, // 54: risknet.v1.Peers.Chunk:output_type -> risknet.v1.ChunkResponse
-	37, // [37:55] is the sub-list for method output_type
-	19, // [19:37] is the sub-list for method input_type
+	40, // 37: risknet.v1.Peers.Cosign:input_type -> risknet.v1.CosignRequest
+	1,  // 38: risknet.v1.Commands.Submit:output_type -> risknet.v1.Receipt
+	4,  // 39: risknet.v1.Registry.Network:output_type -> risknet.v1.NetworkResponse
+	8,  // 40: risknet.v1.Registry.Listings:output_type -> risknet.v1.ListingsResponse
+	9,  // 41: risknet.v1.Registry.ExportListings:output_type -> risknet.v1.Listing
+	13, // 42: risknet.v1.Registry.RuleSets:output_type -> risknet.v1.RuleSetsResponse
+	16, // 43: risknet.v1.Registry.RuleSource:output_type -> risknet.v1.RuleSourceResponse
+	18, // 44: risknet.v1.Registry.Institutions:output_type -> risknet.v1.InstitutionsResponse
+	22, // 45: risknet.v1.Tokens.Keyring:output_type -> risknet.v1.KeyringResponse
+	26, // 46: risknet.v1.Overrides.PutOverride:output_type -> risknet.v1.OverridesResponse
+	26, // 47: risknet.v1.Overrides.RemoveOverride:output_type -> risknet.v1.OverridesResponse
+	26, // 48: risknet.v1.Overrides.ListOverrides:output_type -> risknet.v1.OverridesResponse
+	28, // 49: risknet.v1.Cluster.NodeStatus:output_type -> risknet.v1.NodeStatusResponse
+	30, // 50: risknet.v1.Cluster.Status:output_type -> risknet.v1.StatusResponse
+	35, // 51: risknet.v1.Cluster.Backup:output_type -> risknet.v1.BackupPart
+	1,  // 52: risknet.v1.Peers.Forward:output_type -> risknet.v1.Receipt
+	33, // 53: risknet.v1.Peers.ReadIndex:output_type -> risknet.v1.ReadIndexResponse
+	37, // 54: risknet.v1.Peers.Witness:output_type -> risknet.v1.WitnessResponse
+	39, // 55: risknet.v1.Peers.Chunk:output_type -> risknet.v1.ChunkResponse
+	41, // 56: risknet.v1.Peers.Cosign:output_type -> risknet.v1.CosignResponse
+	38, // [38:57] is the sub-list for method output_type
+	19, // [19:38] is the sub-list for method input_type
 	19, // [19:19] is the sub-list for extension type_name
 	19, // [19:19] is the sub-list for extension extendee
 	0,  // [0:19] is the sub-list for field type_name
@@ -3139,7 +3252,7 @@ func file_v1_network_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_network_proto_rawDesc), len(file_v1_network_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   40,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   6,
 		},

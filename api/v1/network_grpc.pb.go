@@ -919,6 +919,7 @@ const (
 	Peers_ReadIndex_FullMethodName = "/risknet.v1.Peers/ReadIndex"
 	Peers_Witness_FullMethodName   = "/risknet.v1.Peers/Witness"
 	Peers_Chunk_FullMethodName     = "/risknet.v1.Peers/Chunk"
+	Peers_Cosign_FullMethodName    = "/risknet.v1.Peers/Cosign"
 )
 
 // PeersClient is the client API for Peers service.
@@ -936,6 +937,8 @@ type PeersClient interface {
 	Witness(ctx context.Context, in *WitnessRequest, opts ...grpc.CallOption) (*WitnessResponse, error)
 	// Chunk gives a finished part of the ledger that ends before a leaf.
 	Chunk(ctx context.Context, in *ChunkRequest, opts ...grpc.CallOption) (*ChunkResponse, error)
+	// Cosign holds another node's signed checkpoint to this node's own ledger.
+	Cosign(ctx context.Context, in *CosignRequest, opts ...grpc.CallOption) (*CosignResponse, error)
 }
 
 type peersClient struct {
@@ -986,6 +989,16 @@ func (c *peersClient) Chunk(ctx context.Context, in *ChunkRequest, opts ...grpc.
 	return out, nil
 }
 
+func (c *peersClient) Cosign(ctx context.Context, in *CosignRequest, opts ...grpc.CallOption) (*CosignResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CosignResponse)
+	err := c.cc.Invoke(ctx, Peers_Cosign_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PeersServer is the server API for Peers service.
 // All implementations must embed UnimplementedPeersServer
 // for forward compatibility.
@@ -1001,6 +1014,8 @@ type PeersServer interface {
 	Witness(context.Context, *WitnessRequest) (*WitnessResponse, error)
 	// Chunk gives a finished part of the ledger that ends before a leaf.
 	Chunk(context.Context, *ChunkRequest) (*ChunkResponse, error)
+	// Cosign holds another node's signed checkpoint to this node's own ledger.
+	Cosign(context.Context, *CosignRequest) (*CosignResponse, error)
 	mustEmbedUnimplementedPeersServer()
 }
 
@@ -1022,6 +1037,9 @@ func (UnimplementedPeersServer) Witness(context.Context, *WitnessRequest) (*Witn
 }
 func (UnimplementedPeersServer) Chunk(context.Context, *ChunkRequest) (*ChunkResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Chunk not implemented")
+}
+func (UnimplementedPeersServer) Cosign(context.Context, *CosignRequest) (*CosignResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Cosign not implemented")
 }
 func (UnimplementedPeersServer) mustEmbedUnimplementedPeersServer() {}
 func (UnimplementedPeersServer) testEmbeddedByValue()               {}
@@ -1116,6 +1134,24 @@ func _Peers_Chunk_Handler(srv interface{}, ctx context.Context, dec func(interfa
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peers_Cosign_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CosignRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeersServer).Cosign(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peers_Cosign_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeersServer).Cosign(ctx, req.(*CosignRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Peers_ServiceDesc is the grpc.ServiceDesc for Peers service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1138,6 +1174,10 @@ var Peers_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Chunk",
 			Handler:    _Peers_Chunk_Handler,
+		},
+		{
+			MethodName: "Cosign",
+			Handler:    _Peers_Cosign_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -36,36 +36,56 @@ func checkFile(cmd *cobra.Command, c *client.Client, o checkOptions) error {
 	defer file.Close()
 	m := newMeter(cmd, "check", size)
 	defer m.end()
-	in := bufio.NewReader(m.read(file))
-	options, err := rowOptions(guessFormat(o, in), o.columns)
+	lines, err := o.rows(bufio.NewReader(m.read(file)))
 	if err != nil {
 		return err
+	}
+	out := &answerWriter{rows: newRowWriter(cmd)}
+	checker := &client.Checker{Client: c, Template: o.question, Progress: m.done, Answer: out.answer}
+	answered, err := checker.Run(cmd.Context(), lines)
+	m.end()
+	if err := out.rows.end(err); err != nil {
+		return err
+	}
+	return out.verdict(answered)
+}
+
+// rows begins to read a file of checks.
+func (o *checkOptions) rows(in *bufio.Reader) (*client.RowReader, error) {
+	options, err := rowOptions(guessFormat(*o, in), o.columns)
+	if err != nil {
+		return nil, err
 	}
 	options.Identity = o.kind
 	if options.Format == client.FormatValues || options.Format == client.FormatIPsum {
 		if _, err := parseKind(o.kind); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	lines, err := client.NewRowReader(in, client.QuestionRows(options))
 	if err != nil {
-		return usageError{err.Error()}
+		return nil, usageError{err.Error()}
 	}
-	out, faults := newRowWriter(cmd), 0
-	checker := &client.Checker{Client: c, Template: o.question, Progress: m.done, Answer: func(a client.Answer) error {
-		if a.Error != "" {
-			faults++
-			return out.row(faultJSON{a.Line, a.Error})
-		}
-		return out.row(answerJSON{a.Line, a.Response.Advice, a.Response.Listed, reasonsOf(a.Response.Reasons)})
-	}}
-	answered, err := checker.Run(cmd.Context(), lines)
-	m.end()
-	if err := out.end(err); err != nil {
-		return err
+	return lines, nil
+}
+
+// answerWriter prints answers and counts rows that could not be asked.
+type answerWriter struct {
+	rows   *rowWriter
+	faults int
+}
+
+func (w *answerWriter) answer(a client.Answer) error {
+	if a.Error != "" {
+		w.faults++
+		return w.rows.row(faultJSON{a.Line, a.Error})
 	}
-	if faults > 0 {
-		return fmt.Errorf("file: %s of %s rows could not be asked; their error says why", many(faults), many(answered))
+	return w.rows.row(answerJSON{a.Line, a.Response.Advice, a.Response.Listed, reasonsOf(a.Response.Reasons)})
+}
+
+func (w *answerWriter) verdict(answered int) error {
+	if w.faults > 0 {
+		return fmt.Errorf("file: %s of %s rows could not be asked; their error says why", many(w.faults), many(answered))
 	}
 	return nil
 }
@@ -135,4 +155,12 @@ func (w *rowWriter) end(err error) error {
 		err = errors.New("output: cannot be written: " + flushed.Error())
 	}
 	return err
+}
+
+// flush shows what was printed so far, to somebody who waits for more.
+func (w *rowWriter) flush(now bool) error {
+	if !now {
+		return nil
+	}
+	return w.out.Flush()
 }

@@ -41,7 +41,7 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(newListCommand(), newCheckCommand(), newRulesCommand())
 	root.AddCommand(newInstitutionCommand(), newOverrideCommand(), newClusterCommand(), newBenchCommand(),
 		newDemoCommand(), newTestnetCommand(), newNodeCommand())
-	root.AddCommand(newKeyCommand(), newEpochCommand(), newCACommand())
+	root.AddCommand(newKeyCommand(), newEpochCommand(), newCACommand(), newAuditCommand())
 	return root
 }
 
