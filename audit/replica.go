@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/risknet/risknet/ledger"
 	"github.com/risknet/risknet/risk"
@@ -34,6 +35,7 @@ type Replica struct {
 	log     *Log
 	dir     string
 	store   *store.Store
+	one     sync.Mutex
 	// Missing counts bodies that nobody keeps any more.
 	Missing uint64
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/risknet/risknet/ledger"
@@ -120,32 +121,32 @@ type NodeReport struct {
 }
 
 // States holds what every node of the network stores to the digest that the leaves
-// give. Nodes are found and known by their records in the ledger. It extends the
-// replica where they have gone on.
+// give, and has each read itself. Nodes are found and known by their records in the
+// ledger. It extends the replica where they have gone on.
 func (r *Replica) States(ctx context.Context, config *tls.Config) ([]NodeReport, error) {
 	nodes, err := r.store.Nodes()
 	if err != nil {
 		return nil, err
 	}
-	var reports []NodeReport
-	for _, n := range nodes {
+	reports := make([]NodeReport, len(nodes))
+	var wait sync.WaitGroup
+	for i, n := range nodes {
 		verifier, err := ledger.NewVerifier(r.log.origin, n.LogKey.Bytes[:])
 		if err != nil {
-			return reports, err
+			return nil, err
 		}
-		log := newLog(n.HTTP, verifier, config)
-		report := NodeReport{Name: n.Name}
-		report.Err = r.state(ctx, log, &report)
-		if report.Err == nil {
-			report.Err = log.VerifyItself(ctx)
-		}
-		log.Close()
-		if ctx.Err() != nil {
-			return reports, ctx.Err()
-		}
-		reports = append(reports, report)
+		report := &reports[i]
+		report.Name = n.Name
+		wait.Go(func() {
+			log := newLog(n.HTTP, verifier, config)
+			defer log.Close()
+			if report.Err = r.state(ctx, log, report); report.Err == nil {
+				report.Err = log.VerifyItself(ctx)
+			}
+		})
 	}
-	return reports, nil
+	wait.Wait()
+	return reports, ctx.Err()
 }
 
 // BadRecord says which record of a node's state is wrong.
@@ -170,6 +171,8 @@ func (r *Replica) state(ctx context.Context, log *Log, report *NodeReport) error
 		return err
 	}
 	report.Size = head.Size
+	r.one.Lock() // the replica has one user at a time
+	defer r.one.Unlock()
 	want, err := r.digestAt(ctx, head)
 	if err != nil {
 		return err
