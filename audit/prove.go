@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -119,7 +120,9 @@ func VerifyProof(data []byte, key ledger.Verifier) (*Proven, error) {
 		return nil, fmt.Errorf("proof: has %d bytes; at most %d are taken", len(data), maxProofBytes)
 	}
 	var p Proof
-	if err := json.Unmarshal(data, &p); err != nil {
+	in := json.NewDecoder(bytes.NewReader(data))
+	in.DisallowUnknownFields()
+	if err := in.Decode(&p); err != nil {
 		return nil, fmt.Errorf("proof: %w; give a file that `risknet audit prove` has written", err)
 	}
 	if p.Leaf == nil && p.Since == nil {
