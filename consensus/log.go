@@ -218,6 +218,7 @@ type guardedLog struct {
 	logStore
 	d    *delivery
 	kept *kept
+	fate *fate
 }
 
 // GetLog does not see what was cut. The log on disk still gives entries that were
@@ -236,7 +237,11 @@ func (g guardedLog) GetLog(index uint64, l *raft.Log) error {
 
 func (g guardedLog) StoreLogs(logs []*raft.Log) error {
 	g.d.superseded.Store(false)
-	return g.logStore.StoreLogs(logs)
+	if err := g.logStore.StoreLogs(logs); err != nil {
+		return err
+	}
+	g.fate.onDisk(logs)
+	return nil
 }
 
 func (g guardedLog) StoreLog(l *raft.Log) error { return g.StoreLogs([]*raft.Log{l}) }
@@ -256,5 +261,13 @@ func (g guardedLog) DeleteRange(from, to uint64) error {
 			return nil
 		}
 	}
-	return g.logStore.DeleteRange(from, to)
+	if to <= g.d.applied.Load() {
+		return g.logStore.DeleteRange(from, to)
+	}
+	lost := g.fate.commands(g.logStore, max(from, g.d.applied.Load()+1), to)
+	if err := g.logStore.DeleteRange(from, to); err != nil {
+		return err
+	}
+	g.fate.truncated(lost)
+	return nil
 }

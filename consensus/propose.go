@@ -59,6 +59,14 @@ func (r *Replica) ForgetStamps() { r.stamps.forget.Store(true) }
 // ErrNotLeader, ErrBusy, ErrHeld and ErrStopped mean that nothing was proposed. After
 // ErrUnknownOutcome the entry may still come; any other error is the payload's.
 func (r *Replica) Propose(ctx context.Context, build func(at int64) []byte) (result any, index uint64, err error) {
+	return r.ProposeStored(ctx, build, nil)
+}
+
+// ProposeStored is Propose, and calls stored when the entry is on this server's own
+// disk, most likely before it is committed. From then on the entry either comes to
+// every server or is handed to Config.OnDropped here, also after a crash. Stored
+// must not wait.
+func (r *Replica) ProposeStored(ctx context.Context, build func(at int64) []byte, stored func()) (result any, index uint64, err error) {
 	if _, err := r.reigning(ctx); err != nil {
 		return nil, 0, err
 	}
@@ -76,43 +84,45 @@ func (r *Replica) Propose(ctx context.Context, build func(at int64) []byte) (res
 		<-r.slots
 		return nil, 0, ErrStopped
 	}
-	future, err := r.submit(ctx, build)
+	future, payload, err := r.submit(ctx, build, stored)
 	if err != nil {
 		<-r.slots
 		r.leave()
 		return nil, 0, err
 	}
-	return r.outcome(ctx, future)
+	return r.outcome(ctx, future, payload)
 }
 
 // submit stamps a payload and queues it. The answer is raft's to give.
-func (r *Replica) submit(ctx context.Context, build func(at int64) []byte) (raft.ApplyFuture, error) {
+func (r *Replica) submit(ctx context.Context, build func(at int64) []byte, stored func()) (raft.ApplyFuture, []byte, error) {
 	select {
 	case r.stamps.turn <- struct{}{}:
 		defer func() { <-r.stamps.turn }()
 	case <-r.stopping:
-		return nil, ErrStopped
+		return nil, nil, ErrStopped
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", ErrBusy, context.Cause(ctx))
+		return nil, nil, fmt.Errorf("%w: %w", ErrBusy, context.Cause(ctx))
 	}
 	payload := build(r.stamps.next())
 	if len(payload) > MaxPayload {
-		return nil, errTooLarge(len(payload))
+		return nil, nil, errTooLarge(len(payload))
 	}
+	r.fate.await(payload, stored)
 	patience := r.cfg.Election
 	if deadline, ok := ctx.Deadline(); ok {
 		patience = max(1, min(patience, time.Until(deadline)))
 	}
-	return r.raft.Apply(payload, patience), nil
+	return r.raft.Apply(payload, patience), payload, nil
 }
 
 // outcome waits for raft, or for the caller to lose patience. The slot is taken
 // until raft has answered.
-func (r *Replica) outcome(ctx context.Context, future raft.ApplyFuture) (any, uint64, error) {
+func (r *Replica) outcome(ctx context.Context, future raft.ApplyFuture, payload []byte) (any, uint64, error) {
 	done := make(chan error, 1)
 	go func() {
 		defer r.leave()
 		err := future.Error()
+		r.fate.forget(payload)
 		<-r.slots
 		done <- err
 	}()

@@ -47,6 +47,11 @@ type Config struct {
 	// one that led nowhere.
 	Room func(bytes uint64) error
 
+	// OnDropped, if set, gets the payload of each command that was in this server's
+	// log and is taken out of it, because the leader of a later term did not have it.
+	// Who answers for it may propose it again. It must not wait.
+	OnDropped func(payload []byte)
+
 	// StallAfter is how long one write to the log may take before this server cuts
 	// its connections, until the write returns: a leader that hangs in it would
 	// keep the others waiting with its heartbeats. After StallLimit it is Failed.
@@ -145,6 +150,7 @@ type Replica struct {
 	peers    *peers
 	lead     leadership
 	stamps   *stamps
+	fate     *fate
 
 	slots chan struct{} // a proposal under way holds one
 	reads chan chan error
@@ -192,6 +198,7 @@ func Start(cfg Config, machine Machine) (*Replica, error) {
 		peers:    newPeers(),
 		lead:     leadership{changes: make(chan struct{}, 1), moved: make(chan struct{})},
 		stamps:   newStamps(cfg.Now, machine.LastAt),
+		fate:     newFate(cfg.OnDropped),
 		slots:    make(chan struct{}, maxInFlight),
 		reads:    make(chan chan error),
 		turn:     make(chan struct{}, 1),
@@ -225,7 +232,7 @@ func (r *Replica) startRaft(machine Machine, logger *bridge, notify chan<- bool)
 		}
 	}()
 	kept := &kept{}
-	r.raft, err = raft.NewRaft(r.cfg.raftConfig(logger, notify), r.delivery, guardedLog{r.disk, r.delivery, kept},
+	r.raft, err = raft.NewRaft(r.cfg.raftConfig(logger, notify), r.delivery, guardedLog{r.disk, r.delivery, kept, r.fate},
 		r.terms, newImages(machine, &r.delivery.counts, kept, r.stopping), r.trans)
 	return err
 }

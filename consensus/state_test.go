@@ -316,7 +316,7 @@ func TestGuardedLog(t *testing.T) {
 			store := newMemStore()
 			d := newDelivery(&testMachine{}, position(6))
 			d.raiseSynced(4)
-			g := guardedLog{store, d, new(kept)}
+			g := guardedLog{store, d, new(kept), nil}
 			for i := range uint64(9) {
 				if err := g.StoreLog(&raft.Log{Index: i + 1}); err != nil {
 					t.Fatal(err)

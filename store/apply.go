@@ -268,3 +268,14 @@ func (s *Store) Verify(signed *risk.Signed, at int64) error {
 		return risk.Verify(&reader{meta: m, txn: txn}, signed, at)
 	})
 }
+
+// Known says what the state remembers of a command, and at which head; see
+// risk.Known.
+func (s *Store) Known(signed *risk.Signed) (found *risk.Remembered, head risk.Head, err error) {
+	err = s.newest(func(m *meta, txn *badger.Txn) error {
+		head = m.head
+		found, err = risk.Known(&reader{meta: m, txn: txn}, signed)
+		return err
+	})
+	return found, head, err
+}

@@ -95,7 +95,9 @@ type Receipt struct {
 	// False if the deadline came before the called node's view showed the leaf.
 	Visible bool `protobuf:"varint,10,opt,name=visible,proto3" json:"visible,omitempty"`
 	// True if the same command was seen before; this is its first outcome.
-	Repeated      bool `protobuf:"varint,11,opt,name=repeated,proto3" json:"repeated,omitempty"`
+	Repeated bool `protobuf:"varint,11,opt,name=repeated,proto3" json:"repeated,omitempty"`
+	// The leader's promise, as a signed note; empty if the command was seen before.
+	Promise       []byte `protobuf:"bytes,12,opt,name=promise,proto3" json:"promise,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -207,6 +209,213 @@ func (x *Receipt) GetRepeated() bool {
 	return false
 }
 
+func (x *Receipt) GetPromise() []byte {
+	if x != nil {
+		return x.Promise
+	}
+	return nil
+}
+
+// Promised is a detail of the error of a command whose outcome is not known, if the
+// leader had promised it: a signed note.
+type Promised struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Promise       []byte                 `protobuf:"bytes,1,opt,name=promise,proto3" json:"promise,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Promised) Reset() {
+	*x = Promised{}
+	mi := &file_v1_network_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Promised) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Promised) ProtoMessage() {}
+
+func (x *Promised) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Promised.ProtoReflect.Descriptor instead.
+func (*Promised) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Promised) GetPromise() []byte {
+	if x != nil {
+		return x.Promise
+	}
+	return nil
+}
+
+// ForwardAnswer has one of the two.
+type ForwardAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Promise       []byte                 `protobuf:"bytes,1,opt,name=promise,proto3" json:"promise,omitempty"`
+	Receipt       *Receipt               `protobuf:"bytes,2,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForwardAnswer) Reset() {
+	*x = ForwardAnswer{}
+	mi := &file_v1_network_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForwardAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForwardAnswer) ProtoMessage() {}
+
+func (x *ForwardAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForwardAnswer.ProtoReflect.Descriptor instead.
+func (*ForwardAnswer) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ForwardAnswer) GetPromise() []byte {
+	if x != nil {
+		return x.Promise
+	}
+	return nil
+}
+
+func (x *ForwardAnswer) GetReceipt() *Receipt {
+	if x != nil {
+		return x.Receipt
+	}
+	return nil
+}
+
+type AbsentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The encoding of a signed command, whose bodies may be left out; see package
+	// risk.
+	Signed        []byte `protobuf:"bytes,1,opt,name=signed,proto3" json:"signed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbsentRequest) Reset() {
+	*x = AbsentRequest{}
+	mi := &file_v1_network_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbsentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbsentRequest) ProtoMessage() {}
+
+func (x *AbsentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbsentRequest.ProtoReflect.Descriptor instead.
+func (*AbsentRequest) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *AbsentRequest) GetSigned() []byte {
+	if x != nil {
+		return x.Signed
+	}
+	return nil
+}
+
+// AbsentResponse has one of the two.
+type AbsentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A signed note.
+	Absence []byte `protobuf:"bytes,1,opt,name=absence,proto3" json:"absence,omitempty"`
+	// The leaf that the command is.
+	Leaf          *uint64 `protobuf:"varint,2,opt,name=leaf,proto3,oneof" json:"leaf,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbsentResponse) Reset() {
+	*x = AbsentResponse{}
+	mi := &file_v1_network_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbsentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbsentResponse) ProtoMessage() {}
+
+func (x *AbsentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbsentResponse.ProtoReflect.Descriptor instead.
+func (*AbsentResponse) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *AbsentResponse) GetAbsence() []byte {
+	if x != nil {
+		return x.Absence
+	}
+	return nil
+}
+
+func (x *AbsentResponse) GetLeaf() uint64 {
+	if x != nil && x.Leaf != nil {
+		return *x.Leaf
+	}
+	return 0
+}
+
 // Outcome is the result of one item.
 type Outcome struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -221,7 +430,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_v1_network_proto_msgTypes[2]
+	mi := &file_v1_network_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -233,7 +442,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[2]
+	mi := &file_v1_network_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -246,7 +455,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{2}
+	return file_v1_network_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Outcome) GetStatus() string {
@@ -278,7 +487,7 @@ type NetworkRequest struct {
 
 func (x *NetworkRequest) Reset() {
 	*x = NetworkRequest{}
-	mi := &file_v1_network_proto_msgTypes[3]
+	mi := &file_v1_network_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -290,7 +499,7 @@ func (x *NetworkRequest) String() string {
 func (*NetworkRequest) ProtoMessage() {}
 
 func (x *NetworkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[3]
+	mi := &file_v1_network_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -303,7 +512,7 @@ func (x *NetworkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkRequest.ProtoReflect.Descriptor instead.
 func (*NetworkRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{3}
+	return file_v1_network_proto_rawDescGZIP(), []int{7}
 }
 
 type NetworkResponse struct {
@@ -325,7 +534,7 @@ type NetworkResponse struct {
 
 func (x *NetworkResponse) Reset() {
 	*x = NetworkResponse{}
-	mi := &file_v1_network_proto_msgTypes[4]
+	mi := &file_v1_network_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -337,7 +546,7 @@ func (x *NetworkResponse) String() string {
 func (*NetworkResponse) ProtoMessage() {}
 
 func (x *NetworkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[4]
+	mi := &file_v1_network_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -350,7 +559,7 @@ func (x *NetworkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkResponse.ProtoReflect.Descriptor instead.
 func (*NetworkResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{4}
+	return file_v1_network_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *NetworkResponse) GetNetworkId() []byte {
@@ -440,7 +649,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_v1_network_proto_msgTypes[5]
+	mi := &file_v1_network_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -452,7 +661,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[5]
+	mi := &file_v1_network_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -465,7 +674,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{5}
+	return file_v1_network_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Node) GetId() string {
@@ -536,7 +745,7 @@ type ListingsRequest struct {
 
 func (x *ListingsRequest) Reset() {
 	*x = ListingsRequest{}
-	mi := &file_v1_network_proto_msgTypes[6]
+	mi := &file_v1_network_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -548,7 +757,7 @@ func (x *ListingsRequest) String() string {
 func (*ListingsRequest) ProtoMessage() {}
 
 func (x *ListingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[6]
+	mi := &file_v1_network_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -561,7 +770,7 @@ func (x *ListingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListingsRequest.ProtoReflect.Descriptor instead.
 func (*ListingsRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{6}
+	return file_v1_network_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListingsRequest) GetKind() string {
@@ -595,7 +804,7 @@ type AskedListing struct {
 
 func (x *AskedListing) Reset() {
 	*x = AskedListing{}
-	mi := &file_v1_network_proto_msgTypes[7]
+	mi := &file_v1_network_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -607,7 +816,7 @@ func (x *AskedListing) String() string {
 func (*AskedListing) ProtoMessage() {}
 
 func (x *AskedListing) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[7]
+	mi := &file_v1_network_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -620,7 +829,7 @@ func (x *AskedListing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskedListing.ProtoReflect.Descriptor instead.
 func (*AskedListing) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{7}
+	return file_v1_network_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AskedListing) GetEpoch() uint32 {
@@ -647,7 +856,7 @@ type ListingsResponse struct {
 
 func (x *ListingsResponse) Reset() {
 	*x = ListingsResponse{}
-	mi := &file_v1_network_proto_msgTypes[8]
+	mi := &file_v1_network_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -659,7 +868,7 @@ func (x *ListingsResponse) String() string {
 func (*ListingsResponse) ProtoMessage() {}
 
 func (x *ListingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[8]
+	mi := &file_v1_network_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -672,7 +881,7 @@ func (x *ListingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListingsResponse.ProtoReflect.Descriptor instead.
 func (*ListingsResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{8}
+	return file_v1_network_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListingsResponse) GetListings() []*Listing {
@@ -735,7 +944,7 @@ type Listing struct {
 
 func (x *Listing) Reset() {
 	*x = Listing{}
-	mi := &file_v1_network_proto_msgTypes[9]
+	mi := &file_v1_network_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -747,7 +956,7 @@ func (x *Listing) String() string {
 func (*Listing) ProtoMessage() {}
 
 func (x *Listing) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[9]
+	mi := &file_v1_network_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -760,7 +969,7 @@ func (x *Listing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listing.ProtoReflect.Descriptor instead.
 func (*Listing) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{9}
+	return file_v1_network_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Listing) GetId() string {
@@ -1033,7 +1242,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_v1_network_proto_msgTypes[10]
+	mi := &file_v1_network_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1254,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[10]
+	mi := &file_v1_network_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1267,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{10}
+	return file_v1_network_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Evidence) GetHash() []byte {
@@ -1092,7 +1301,7 @@ type ExportListingsRequest struct {
 
 func (x *ExportListingsRequest) Reset() {
 	*x = ExportListingsRequest{}
-	mi := &file_v1_network_proto_msgTypes[11]
+	mi := &file_v1_network_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1104,7 +1313,7 @@ func (x *ExportListingsRequest) String() string {
 func (*ExportListingsRequest) ProtoMessage() {}
 
 func (x *ExportListingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[11]
+	mi := &file_v1_network_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1117,7 +1326,7 @@ func (x *ExportListingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportListingsRequest.ProtoReflect.Descriptor instead.
 func (*ExportListingsRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{11}
+	return file_v1_network_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExportListingsRequest) GetEnded() bool {
@@ -1135,7 +1344,7 @@ type RuleSetsRequest struct {
 
 func (x *RuleSetsRequest) Reset() {
 	*x = RuleSetsRequest{}
-	mi := &file_v1_network_proto_msgTypes[12]
+	mi := &file_v1_network_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1147,7 +1356,7 @@ func (x *RuleSetsRequest) String() string {
 func (*RuleSetsRequest) ProtoMessage() {}
 
 func (x *RuleSetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[12]
+	mi := &file_v1_network_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1160,7 +1369,7 @@ func (x *RuleSetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleSetsRequest.ProtoReflect.Descriptor instead.
 func (*RuleSetsRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{12}
+	return file_v1_network_proto_rawDescGZIP(), []int{16}
 }
 
 type RuleSetsResponse struct {
@@ -1175,7 +1384,7 @@ type RuleSetsResponse struct {
 
 func (x *RuleSetsResponse) Reset() {
 	*x = RuleSetsResponse{}
-	mi := &file_v1_network_proto_msgTypes[13]
+	mi := &file_v1_network_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1187,7 +1396,7 @@ func (x *RuleSetsResponse) String() string {
 func (*RuleSetsResponse) ProtoMessage() {}
 
 func (x *RuleSetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[13]
+	mi := &file_v1_network_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1200,7 +1409,7 @@ func (x *RuleSetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleSetsResponse.ProtoReflect.Descriptor instead.
 func (*RuleSetsResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{13}
+	return file_v1_network_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RuleSetsResponse) GetRuleSets() []*RuleSet {
@@ -1237,7 +1446,7 @@ type RuleSet struct {
 
 func (x *RuleSet) Reset() {
 	*x = RuleSet{}
-	mi := &file_v1_network_proto_msgTypes[14]
+	mi := &file_v1_network_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1249,7 +1458,7 @@ func (x *RuleSet) String() string {
 func (*RuleSet) ProtoMessage() {}
 
 func (x *RuleSet) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[14]
+	mi := &file_v1_network_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1262,7 +1471,7 @@ func (x *RuleSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleSet.ProtoReflect.Descriptor instead.
 func (*RuleSet) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{14}
+	return file_v1_network_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RuleSet) GetVersion() uint32 {
@@ -1309,7 +1518,7 @@ type RuleSourceRequest struct {
 
 func (x *RuleSourceRequest) Reset() {
 	*x = RuleSourceRequest{}
-	mi := &file_v1_network_proto_msgTypes[15]
+	mi := &file_v1_network_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1321,7 +1530,7 @@ func (x *RuleSourceRequest) String() string {
 func (*RuleSourceRequest) ProtoMessage() {}
 
 func (x *RuleSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[15]
+	mi := &file_v1_network_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1334,7 +1543,7 @@ func (x *RuleSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleSourceRequest.ProtoReflect.Descriptor instead.
 func (*RuleSourceRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{15}
+	return file_v1_network_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RuleSourceRequest) GetVersion() uint32 {
@@ -1354,7 +1563,7 @@ type RuleSourceResponse struct {
 
 func (x *RuleSourceResponse) Reset() {
 	*x = RuleSourceResponse{}
-	mi := &file_v1_network_proto_msgTypes[16]
+	mi := &file_v1_network_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1366,7 +1575,7 @@ func (x *RuleSourceResponse) String() string {
 func (*RuleSourceResponse) ProtoMessage() {}
 
 func (x *RuleSourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[16]
+	mi := &file_v1_network_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1379,7 +1588,7 @@ func (x *RuleSourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleSourceResponse.ProtoReflect.Descriptor instead.
 func (*RuleSourceResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{16}
+	return file_v1_network_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RuleSourceResponse) GetSource() []byte {
@@ -1404,7 +1613,7 @@ type InstitutionsRequest struct {
 
 func (x *InstitutionsRequest) Reset() {
 	*x = InstitutionsRequest{}
-	mi := &file_v1_network_proto_msgTypes[17]
+	mi := &file_v1_network_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1416,7 +1625,7 @@ func (x *InstitutionsRequest) String() string {
 func (*InstitutionsRequest) ProtoMessage() {}
 
 func (x *InstitutionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[17]
+	mi := &file_v1_network_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1429,7 +1638,7 @@ func (x *InstitutionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstitutionsRequest.ProtoReflect.Descriptor instead.
 func (*InstitutionsRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{17}
+	return file_v1_network_proto_rawDescGZIP(), []int{21}
 }
 
 type InstitutionsResponse struct {
@@ -1441,7 +1650,7 @@ type InstitutionsResponse struct {
 
 func (x *InstitutionsResponse) Reset() {
 	*x = InstitutionsResponse{}
-	mi := &file_v1_network_proto_msgTypes[18]
+	mi := &file_v1_network_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1453,7 +1662,7 @@ func (x *InstitutionsResponse) String() string {
 func (*InstitutionsResponse) ProtoMessage() {}
 
 func (x *InstitutionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[18]
+	mi := &file_v1_network_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1466,7 +1675,7 @@ func (x *InstitutionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstitutionsResponse.ProtoReflect.Descriptor instead.
 func (*InstitutionsResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{18}
+	return file_v1_network_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *InstitutionsResponse) GetInstitutions() []*Institution {
@@ -1492,7 +1701,7 @@ type Institution struct {
 
 func (x *Institution) Reset() {
 	*x = Institution{}
-	mi := &file_v1_network_proto_msgTypes[19]
+	mi := &file_v1_network_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1504,7 +1713,7 @@ func (x *Institution) String() string {
 func (*Institution) ProtoMessage() {}
 
 func (x *Institution) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[19]
+	mi := &file_v1_network_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1517,7 +1726,7 @@ func (x *Institution) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Institution.ProtoReflect.Descriptor instead.
 func (*Institution) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{19}
+	return file_v1_network_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Institution) GetReporter() string {
@@ -1576,7 +1785,7 @@ type AuthorKey struct {
 
 func (x *AuthorKey) Reset() {
 	*x = AuthorKey{}
-	mi := &file_v1_network_proto_msgTypes[20]
+	mi := &file_v1_network_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1588,7 +1797,7 @@ func (x *AuthorKey) String() string {
 func (*AuthorKey) ProtoMessage() {}
 
 func (x *AuthorKey) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[20]
+	mi := &file_v1_network_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1601,7 +1810,7 @@ func (x *AuthorKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorKey.ProtoReflect.Descriptor instead.
 func (*AuthorKey) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{20}
+	return file_v1_network_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AuthorKey) GetId() string {
@@ -1640,7 +1849,7 @@ type KeyringRequest struct {
 
 func (x *KeyringRequest) Reset() {
 	*x = KeyringRequest{}
-	mi := &file_v1_network_proto_msgTypes[21]
+	mi := &file_v1_network_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1652,7 +1861,7 @@ func (x *KeyringRequest) String() string {
 func (*KeyringRequest) ProtoMessage() {}
 
 func (x *KeyringRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[21]
+	mi := &file_v1_network_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1665,7 +1874,7 @@ func (x *KeyringRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringRequest.ProtoReflect.Descriptor instead.
 func (*KeyringRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{21}
+	return file_v1_network_proto_rawDescGZIP(), []int{25}
 }
 
 type KeyringResponse struct {
@@ -1680,7 +1889,7 @@ type KeyringResponse struct {
 
 func (x *KeyringResponse) Reset() {
 	*x = KeyringResponse{}
-	mi := &file_v1_network_proto_msgTypes[22]
+	mi := &file_v1_network_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1692,7 +1901,7 @@ func (x *KeyringResponse) String() string {
 func (*KeyringResponse) ProtoMessage() {}
 
 func (x *KeyringResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[22]
+	mi := &file_v1_network_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1705,7 +1914,7 @@ func (x *KeyringResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringResponse.ProtoReflect.Descriptor instead.
 func (*KeyringResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{22}
+	return file_v1_network_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *KeyringResponse) GetKeys() []*TokenKey {
@@ -1739,7 +1948,7 @@ type TokenKey struct {
 
 func (x *TokenKey) Reset() {
 	*x = TokenKey{}
-	mi := &file_v1_network_proto_msgTypes[23]
+	mi := &file_v1_network_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1751,7 +1960,7 @@ func (x *TokenKey) String() string {
 func (*TokenKey) ProtoMessage() {}
 
 func (x *TokenKey) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[23]
+	mi := &file_v1_network_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1764,7 +1973,7 @@ func (x *TokenKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenKey.ProtoReflect.Descriptor instead.
 func (*TokenKey) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{23}
+	return file_v1_network_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TokenKey) GetEpoch() uint32 {
@@ -1795,7 +2004,7 @@ type Override struct {
 
 func (x *Override) Reset() {
 	*x = Override{}
-	mi := &file_v1_network_proto_msgTypes[24]
+	mi := &file_v1_network_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1807,7 +2016,7 @@ func (x *Override) String() string {
 func (*Override) ProtoMessage() {}
 
 func (x *Override) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[24]
+	mi := &file_v1_network_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1820,7 +2029,7 @@ func (x *Override) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Override.ProtoReflect.Descriptor instead.
 func (*Override) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{24}
+	return file_v1_network_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Override) GetKind() string {
@@ -1866,7 +2075,7 @@ type OverridesRequest struct {
 
 func (x *OverridesRequest) Reset() {
 	*x = OverridesRequest{}
-	mi := &file_v1_network_proto_msgTypes[25]
+	mi := &file_v1_network_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1878,7 +2087,7 @@ func (x *OverridesRequest) String() string {
 func (*OverridesRequest) ProtoMessage() {}
 
 func (x *OverridesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[25]
+	mi := &file_v1_network_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1891,7 +2100,7 @@ func (x *OverridesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverridesRequest.ProtoReflect.Descriptor instead.
 func (*OverridesRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{25}
+	return file_v1_network_proto_rawDescGZIP(), []int{29}
 }
 
 type OverridesResponse struct {
@@ -1903,7 +2112,7 @@ type OverridesResponse struct {
 
 func (x *OverridesResponse) Reset() {
 	*x = OverridesResponse{}
-	mi := &file_v1_network_proto_msgTypes[26]
+	mi := &file_v1_network_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1915,7 +2124,7 @@ func (x *OverridesResponse) String() string {
 func (*OverridesResponse) ProtoMessage() {}
 
 func (x *OverridesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[26]
+	mi := &file_v1_network_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1928,7 +2137,7 @@ func (x *OverridesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverridesResponse.ProtoReflect.Descriptor instead.
 func (*OverridesResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{26}
+	return file_v1_network_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *OverridesResponse) GetOverrides() []*Override {
@@ -1946,7 +2155,7 @@ type NodeStatusRequest struct {
 
 func (x *NodeStatusRequest) Reset() {
 	*x = NodeStatusRequest{}
-	mi := &file_v1_network_proto_msgTypes[27]
+	mi := &file_v1_network_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1958,7 +2167,7 @@ func (x *NodeStatusRequest) String() string {
 func (*NodeStatusRequest) ProtoMessage() {}
 
 func (x *NodeStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[27]
+	mi := &file_v1_network_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1971,7 +2180,7 @@ func (x *NodeStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatusRequest.ProtoReflect.Descriptor instead.
 func (*NodeStatusRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{27}
+	return file_v1_network_proto_rawDescGZIP(), []int{31}
 }
 
 type NodeStatusResponse struct {
@@ -2003,7 +2212,7 @@ type NodeStatusResponse struct {
 
 func (x *NodeStatusResponse) Reset() {
 	*x = NodeStatusResponse{}
-	mi := &file_v1_network_proto_msgTypes[28]
+	mi := &file_v1_network_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2015,7 +2224,7 @@ func (x *NodeStatusResponse) String() string {
 func (*NodeStatusResponse) ProtoMessage() {}
 
 func (x *NodeStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[28]
+	mi := &file_v1_network_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2028,7 +2237,7 @@ func (x *NodeStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatusResponse.ProtoReflect.Descriptor instead.
 func (*NodeStatusResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{28}
+	return file_v1_network_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *NodeStatusResponse) GetName() string {
@@ -2151,7 +2360,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_v1_network_proto_msgTypes[29]
+	mi := &file_v1_network_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2163,7 +2372,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[29]
+	mi := &file_v1_network_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2176,7 +2385,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{29}
+	return file_v1_network_proto_rawDescGZIP(), []int{33}
 }
 
 type StatusResponse struct {
@@ -2188,7 +2397,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_v1_network_proto_msgTypes[30]
+	mi := &file_v1_network_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2200,7 +2409,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[30]
+	mi := &file_v1_network_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2213,7 +2422,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{30}
+	return file_v1_network_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *StatusResponse) GetRows() []*StatusRow {
@@ -2247,7 +2456,7 @@ type StatusRow struct {
 
 func (x *StatusRow) Reset() {
 	*x = StatusRow{}
-	mi := &file_v1_network_proto_msgTypes[31]
+	mi := &file_v1_network_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2259,7 +2468,7 @@ func (x *StatusRow) String() string {
 func (*StatusRow) ProtoMessage() {}
 
 func (x *StatusRow) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[31]
+	mi := &file_v1_network_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2272,7 +2481,7 @@ func (x *StatusRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRow.ProtoReflect.Descriptor instead.
 func (*StatusRow) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{31}
+	return file_v1_network_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *StatusRow) GetName() string {
@@ -2367,7 +2576,7 @@ type ReadIndexRequest struct {
 
 func (x *ReadIndexRequest) Reset() {
 	*x = ReadIndexRequest{}
-	mi := &file_v1_network_proto_msgTypes[32]
+	mi := &file_v1_network_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2379,7 +2588,7 @@ func (x *ReadIndexRequest) String() string {
 func (*ReadIndexRequest) ProtoMessage() {}
 
 func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[32]
+	mi := &file_v1_network_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2392,7 +2601,7 @@ func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexRequest.ProtoReflect.Descriptor instead.
 func (*ReadIndexRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{32}
+	return file_v1_network_proto_rawDescGZIP(), []int{36}
 }
 
 type ReadIndexResponse struct {
@@ -2404,7 +2613,7 @@ type ReadIndexResponse struct {
 
 func (x *ReadIndexResponse) Reset() {
 	*x = ReadIndexResponse{}
-	mi := &file_v1_network_proto_msgTypes[33]
+	mi := &file_v1_network_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2416,7 +2625,7 @@ func (x *ReadIndexResponse) String() string {
 func (*ReadIndexResponse) ProtoMessage() {}
 
 func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[33]
+	mi := &file_v1_network_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2429,7 +2638,7 @@ func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexResponse.ProtoReflect.Descriptor instead.
 func (*ReadIndexResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{33}
+	return file_v1_network_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ReadIndexResponse) GetIndex() uint64 {
@@ -2447,7 +2656,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_v1_network_proto_msgTypes[34]
+	mi := &file_v1_network_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2459,7 +2668,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[34]
+	mi := &file_v1_network_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2472,7 +2681,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{34}
+	return file_v1_network_proto_rawDescGZIP(), []int{38}
 }
 
 type BackupPart struct {
@@ -2484,7 +2693,7 @@ type BackupPart struct {
 
 func (x *BackupPart) Reset() {
 	*x = BackupPart{}
-	mi := &file_v1_network_proto_msgTypes[35]
+	mi := &file_v1_network_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2496,7 +2705,7 @@ func (x *BackupPart) String() string {
 func (*BackupPart) ProtoMessage() {}
 
 func (x *BackupPart) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[35]
+	mi := &file_v1_network_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2509,7 +2718,7 @@ func (x *BackupPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupPart.ProtoReflect.Descriptor instead.
 func (*BackupPart) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{35}
+	return file_v1_network_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *BackupPart) GetData() []byte {
@@ -2529,7 +2738,7 @@ type WitnessRequest struct {
 
 func (x *WitnessRequest) Reset() {
 	*x = WitnessRequest{}
-	mi := &file_v1_network_proto_msgTypes[36]
+	mi := &file_v1_network_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2541,7 +2750,7 @@ func (x *WitnessRequest) String() string {
 func (*WitnessRequest) ProtoMessage() {}
 
 func (x *WitnessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[36]
+	mi := &file_v1_network_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2554,7 +2763,7 @@ func (x *WitnessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WitnessRequest.ProtoReflect.Descriptor instead.
 func (*WitnessRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{36}
+	return file_v1_network_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *WitnessRequest) GetNode() string {
@@ -2587,7 +2796,7 @@ type WitnessResponse struct {
 
 func (x *WitnessResponse) Reset() {
 	*x = WitnessResponse{}
-	mi := &file_v1_network_proto_msgTypes[37]
+	mi := &file_v1_network_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2599,7 +2808,7 @@ func (x *WitnessResponse) String() string {
 func (*WitnessResponse) ProtoMessage() {}
 
 func (x *WitnessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[37]
+	mi := &file_v1_network_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2612,7 +2821,7 @@ func (x *WitnessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WitnessResponse.ProtoReflect.Descriptor instead.
 func (*WitnessResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{37}
+	return file_v1_network_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *WitnessResponse) GetServer() string {
@@ -2681,7 +2890,7 @@ type ChunkRequest struct {
 
 func (x *ChunkRequest) Reset() {
 	*x = ChunkRequest{}
-	mi := &file_v1_network_proto_msgTypes[38]
+	mi := &file_v1_network_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2693,7 +2902,7 @@ func (x *ChunkRequest) String() string {
 func (*ChunkRequest) ProtoMessage() {}
 
 func (x *ChunkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[38]
+	mi := &file_v1_network_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2706,7 +2915,7 @@ func (x *ChunkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkRequest.ProtoReflect.Descriptor instead.
 func (*ChunkRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{38}
+	return file_v1_network_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ChunkRequest) GetBefore() uint64 {
@@ -2726,7 +2935,7 @@ type ChunkResponse struct {
 
 func (x *ChunkResponse) Reset() {
 	*x = ChunkResponse{}
-	mi := &file_v1_network_proto_msgTypes[39]
+	mi := &file_v1_network_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2738,7 +2947,7 @@ func (x *ChunkResponse) String() string {
 func (*ChunkResponse) ProtoMessage() {}
 
 func (x *ChunkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[39]
+	mi := &file_v1_network_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2751,7 +2960,7 @@ func (x *ChunkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkResponse.ProtoReflect.Descriptor instead.
 func (*ChunkResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{39}
+	return file_v1_network_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ChunkResponse) GetChunk() []byte {
@@ -2771,7 +2980,7 @@ type CosignRequest struct {
 
 func (x *CosignRequest) Reset() {
 	*x = CosignRequest{}
-	mi := &file_v1_network_proto_msgTypes[40]
+	mi := &file_v1_network_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2783,7 +2992,7 @@ func (x *CosignRequest) String() string {
 func (*CosignRequest) ProtoMessage() {}
 
 func (x *CosignRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[40]
+	mi := &file_v1_network_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2796,7 +3005,7 @@ func (x *CosignRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CosignRequest.ProtoReflect.Descriptor instead.
 func (*CosignRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{40}
+	return file_v1_network_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *CosignRequest) GetCheckpoint() []byte {
@@ -2820,7 +3029,7 @@ type CosignResponse struct {
 
 func (x *CosignResponse) Reset() {
 	*x = CosignResponse{}
-	mi := &file_v1_network_proto_msgTypes[41]
+	mi := &file_v1_network_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2832,7 +3041,7 @@ func (x *CosignResponse) String() string {
 func (*CosignResponse) ProtoMessage() {}
 
 func (x *CosignResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[41]
+	mi := &file_v1_network_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2845,7 +3054,7 @@ func (x *CosignResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CosignResponse.ProtoReflect.Descriptor instead.
 func (*CosignResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{41}
+	return file_v1_network_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *CosignResponse) GetLine() string {
@@ -2870,7 +3079,7 @@ const file_v1_network_proto_rawDesc = "" +
 	"risknet.v1\x1a\x0fv1/common.proto\"@\n" +
 	"\rSubmitRequest\x12\x16\n" +
 	"\x06signed\x18\x01 \x01(\fR\x06signed\x12\x17\n" +
-	"\await_ms\x18\x02 \x01(\x03R\x06waitMs\"\xbc\x02\n" +
+	"\await_ms\x18\x02 \x01(\x03R\x06waitMs\"\xd6\x02\n" +
 	"\aReceipt\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\fR\tcommandId\x12\x1a\n" +
@@ -2884,7 +3093,19 @@ const file_v1_network_proto_rawDesc = "" +
 	"\x04head\x18\t \x01(\v2\x10.risknet.v1.HeadR\x04head\x12\x18\n" +
 	"\avisible\x18\n" +
 	" \x01(\bR\avisible\x12\x1a\n" +
-	"\brepeated\x18\v \x01(\bR\brepeated\"U\n" +
+	"\brepeated\x18\v \x01(\bR\brepeated\x12\x18\n" +
+	"\apromise\x18\f \x01(\fR\apromise\"$\n" +
+	"\bPromised\x12\x18\n" +
+	"\apromise\x18\x01 \x01(\fR\apromise\"X\n" +
+	"\rForwardAnswer\x12\x18\n" +
+	"\apromise\x18\x01 \x01(\fR\apromise\x12-\n" +
+	"\areceipt\x18\x02 \x01(\v2\x13.risknet.v1.ReceiptR\areceipt\"'\n" +
+	"\rAbsentRequest\x12\x16\n" +
+	"\x06signed\x18\x01 \x01(\fR\x06signed\"L\n" +
+	"\x0eAbsentResponse\x12\x18\n" +
+	"\aabsence\x18\x01 \x01(\fR\aabsence\x12\x17\n" +
+	"\x04leaf\x18\x02 \x01(\x04H\x00R\x04leaf\x88\x01\x01B\a\n" +
+	"\x05_leaf\"U\n" +
 	"\aOutcome\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\tR\x06status\x12\x18\n" +
 	"\arefusal\x18\x02 \x01(\tR\arefusal\x12\x18\n" +
@@ -3086,9 +3307,10 @@ const file_v1_network_proto_rawDesc = "" +
 	"checkpoint\":\n" +
 	"\x0eCosignResponse\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\tR\x04line\x12\x14\n" +
-	"\x05other\x18\x02 \x01(\fR\x05other2D\n" +
+	"\x05other\x18\x02 \x01(\fR\x05other2\x85\x01\n" +
 	"\bCommands\x128\n" +
-	"\x06Submit\x12\x19.risknet.v1.SubmitRequest\x1a\x13.risknet.v1.Receipt2\xc8\x03\n" +
+	"\x06Submit\x12\x19.risknet.v1.SubmitRequest\x1a\x13.risknet.v1.Receipt\x12?\n" +
+	"\x06Absent\x12\x19.risknet.v1.AbsentRequest\x1a\x1a.risknet.v1.AbsentResponse2\xc8\x03\n" +
 	"\bRegistry\x12B\n" +
 	"\aNetwork\x12\x1a.risknet.v1.NetworkRequest\x1a\x1b.risknet.v1.NetworkResponse\x12E\n" +
 	"\bListings\x12\x1b.risknet.v1.ListingsRequest\x1a\x1c.risknet.v1.ListingsResponse\x12J\n" +
@@ -3107,9 +3329,9 @@ const file_v1_network_proto_rawDesc = "" +
 	"\n" +
 	"NodeStatus\x12\x1d.risknet.v1.NodeStatusRequest\x1a\x1e.risknet.v1.NodeStatusResponse\x12?\n" +
 	"\x06Status\x12\x19.risknet.v1.StatusRequest\x1a\x1a.risknet.v1.StatusResponse\x12=\n" +
-	"\x06Backup\x12\x19.risknet.v1.BackupRequest\x1a\x16.risknet.v1.BackupPart0\x012\xcf\x02\n" +
-	"\x05Peers\x129\n" +
-	"\aForward\x12\x19.risknet.v1.SubmitRequest\x1a\x13.risknet.v1.Receipt\x12H\n" +
+	"\x06Backup\x12\x19.risknet.v1.BackupRequest\x1a\x16.risknet.v1.BackupPart0\x012\xd7\x02\n" +
+	"\x05Peers\x12A\n" +
+	"\aForward\x12\x19.risknet.v1.SubmitRequest\x1a\x19.risknet.v1.ForwardAnswer0\x01\x12H\n" +
 	"\tReadIndex\x12\x1c.risknet.v1.ReadIndexRequest\x1a\x1d.risknet.v1.ReadIndexResponse\x12B\n" +
 	"\aWitness\x12\x1a.risknet.v1.WitnessRequest\x1a\x1b.risknet.v1.WitnessResponse\x12<\n" +
 	"\x05Chunk\x12\x18.risknet.v1.ChunkRequest\x1a\x19.risknet.v1.ChunkResponse\x12?\n" +
@@ -3127,117 +3349,124 @@ func file_v1_network_proto_rawDescGZIP() []byte {
 	return file_v1_network_proto_rawDescData
 }
 
-var file_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_v1_network_proto_goTypes = []any{
 	(*SubmitRequest)(nil),         // 0: risknet.v1.SubmitRequest
 	(*Receipt)(nil),               // 1: risknet.v1.Receipt
-	(*Outcome)(nil),               // 2: risknet.v1.Outcome
-	(*NetworkRequest)(nil),        // 3: risknet.v1.NetworkRequest
-	(*NetworkResponse)(nil),       // 4: risknet.v1.NetworkResponse
-	(*Node)(nil),                  // 5: risknet.v1.Node
-	(*ListingsRequest)(nil),       // 6: risknet.v1.ListingsRequest
-	(*AskedListing)(nil),          // 7: risknet.v1.AskedListing
-	(*ListingsResponse)(nil),      // 8: risknet.v1.ListingsResponse
-	(*Listing)(nil),               // 9: risknet.v1.Listing
-	(*Evidence)(nil),              // 10: risknet.v1.Evidence
-	(*ExportListingsRequest)(nil), // 11: risknet.v1.ExportListingsRequest
-	(*RuleSetsRequest)(nil),       // 12: risknet.v1.RuleSetsRequest
-	(*RuleSetsResponse)(nil),      // 13: risknet.v1.RuleSetsResponse
-	(*RuleSet)(nil),               // 14: risknet.v1.RuleSet
-	(*RuleSourceRequest)(nil),     // 15: risknet.v1.RuleSourceRequest
-	(*RuleSourceResponse)(nil),    // 16: risknet.v1.RuleSourceResponse
-	(*InstitutionsRequest)(nil),   // 17: risknet.v1.InstitutionsRequest
-	(*InstitutionsResponse)(nil),  // 18: risknet.v1.InstitutionsResponse
-	(*Institution)(nil),           // 19: risknet.v1.Institution
-	(*AuthorKey)(nil),             // 20: risknet.v1.AuthorKey
-	(*KeyringRequest)(nil),        // 21: risknet.v1.KeyringRequest
-	(*KeyringResponse)(nil),       // 22: risknet.v1.KeyringResponse
-	(*TokenKey)(nil),              // 23: risknet.v1.TokenKey
-	(*Override)(nil),              // 24: risknet.v1.Override
-	(*OverridesRequest)(nil),      // 25: risknet.v1.OverridesRequest
-	(*OverridesResponse)(nil),     // 26: risknet.v1.OverridesResponse
-	(*NodeStatusRequest)(nil),     // 27: risknet.v1.NodeStatusRequest
-	(*NodeStatusResponse)(nil),    // 28: risknet.v1.NodeStatusResponse
-	(*StatusRequest)(nil),         // 29: risknet.v1.StatusRequest
-	(*StatusResponse)(nil),        // 30: risknet.v1.StatusResponse
-	(*StatusRow)(nil),             // 31: risknet.v1.StatusRow
-	(*ReadIndexRequest)(nil),      // 32: risknet.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil),     // 33: risknet.v1.ReadIndexResponse
-	(*BackupRequest)(nil),         // 34: risknet.v1.BackupRequest
-	(*BackupPart)(nil),            // 35: risknet.v1.BackupPart
-	(*WitnessRequest)(nil),        // 36: risknet.v1.WitnessRequest
-	(*WitnessResponse)(nil),       // 37: risknet.v1.WitnessResponse
-	(*ChunkRequest)(nil),          // 38: risknet.v1.ChunkRequest
-	(*ChunkResponse)(nil),         // 39: risknet.v1.ChunkResponse
-	(*CosignRequest)(nil),         // 40: risknet.v1.CosignRequest
-	(*CosignResponse)(nil),        // 41: risknet.v1.CosignResponse
-	(*Head)(nil),                  // 42: risknet.v1.Head
-	(*Scope)(nil),                 // 43: risknet.v1.Scope
-	(*Exit)(nil),                  // 44: risknet.v1.Exit
+	(*Promised)(nil),              // 2: risknet.v1.Promised
+	(*ForwardAnswer)(nil),         // 3: risknet.v1.ForwardAnswer
+	(*AbsentRequest)(nil),         // 4: risknet.v1.AbsentRequest
+	(*AbsentResponse)(nil),        // 5: risknet.v1.AbsentResponse
+	(*Outcome)(nil),               // 6: risknet.v1.Outcome
+	(*NetworkRequest)(nil),        // 7: risknet.v1.NetworkRequest
+	(*NetworkResponse)(nil),       // 8: risknet.v1.NetworkResponse
+	(*Node)(nil),                  // 9: risknet.v1.Node
+	(*ListingsRequest)(nil),       // 10: risknet.v1.ListingsRequest
+	(*AskedListing)(nil),          // 11: risknet.v1.AskedListing
+	(*ListingsResponse)(nil),      // 12: risknet.v1.ListingsResponse
+	(*Listing)(nil),               // 13: risknet.v1.Listing
+	(*Evidence)(nil),              // 14: risknet.v1.Evidence
+	(*ExportListingsRequest)(nil), // 15: risknet.v1.ExportListingsRequest
+	(*RuleSetsRequest)(nil),       // 16: risknet.v1.RuleSetsRequest
+	(*RuleSetsResponse)(nil),      // 17: risknet.v1.RuleSetsResponse
+	(*RuleSet)(nil),               // 18: risknet.v1.RuleSet
+	(*RuleSourceRequest)(nil),     // 19: risknet.v1.RuleSourceRequest
+	(*RuleSourceResponse)(nil),    // 20: risknet.v1.RuleSourceResponse
+	(*InstitutionsRequest)(nil),   // 21: risknet.v1.InstitutionsRequest
+	(*InstitutionsResponse)(nil),  // 22: risknet.v1.InstitutionsResponse
+	(*Institution)(nil),           // 23: risknet.v1.Institution
+	(*AuthorKey)(nil),             // 24: risknet.v1.AuthorKey
+	(*KeyringRequest)(nil),        // 25: risknet.v1.KeyringRequest
+	(*KeyringResponse)(nil),       // 26: risknet.v1.KeyringResponse
+	(*TokenKey)(nil),              // 27: risknet.v1.TokenKey
+	(*Override)(nil),              // 28: risknet.v1.Override
+	(*OverridesRequest)(nil),      // 29: risknet.v1.OverridesRequest
+	(*OverridesResponse)(nil),     // 30: risknet.v1.OverridesResponse
+	(*NodeStatusRequest)(nil),     // 31: risknet.v1.NodeStatusRequest
+	(*NodeStatusResponse)(nil),    // 32: risknet.v1.NodeStatusResponse
+	(*StatusRequest)(nil),         // 33: risknet.v1.StatusRequest
+	(*StatusResponse)(nil),        // 34: risknet.v1.StatusResponse
+	(*StatusRow)(nil),             // 35: risknet.v1.StatusRow
+	(*ReadIndexRequest)(nil),      // 36: risknet.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),     // 37: risknet.v1.ReadIndexResponse
+	(*BackupRequest)(nil),         // 38: risknet.v1.BackupRequest
+	(*BackupPart)(nil),            // 39: risknet.v1.BackupPart
+	(*WitnessRequest)(nil),        // 40: risknet.v1.WitnessRequest
+	(*WitnessResponse)(nil),       // 41: risknet.v1.WitnessResponse
+	(*ChunkRequest)(nil),          // 42: risknet.v1.ChunkRequest
+	(*ChunkResponse)(nil),         // 43: risknet.v1.ChunkResponse
+	(*CosignRequest)(nil),         // 44: risknet.v1.CosignRequest
+	(*CosignResponse)(nil),        // 45: risknet.v1.CosignResponse
+	(*Head)(nil),                  // 46: risknet.v1.Head
+	(*Scope)(nil),                 // 47: risknet.v1.Scope
+	(*Exit)(nil),                  // 48: risknet.v1.Exit
 }
 var file_v1_network_proto_depIdxs = []int32{
-	2,  // 0: risknet.v1.Receipt.outcomes:type_name -> risknet.v1.Outcome
-	42, // 1: risknet.v1.Receipt.head:type_name -> risknet.v1.Head
-	5,  // 2: risknet.v1.NetworkResponse.nodes:type_name -> risknet.v1.Node
-	42, // 3: risknet.v1.NetworkResponse.head:type_name -> risknet.v1.Head
-	7,  // 4: risknet.v1.ListingsRequest.tokens:type_name -> risknet.v1.AskedListing
-	9,  // 5: risknet.v1.ListingsResponse.listings:type_name -> risknet.v1.Listing
-	42, // 6: risknet.v1.ListingsResponse.head:type_name -> risknet.v1.Head
-	43, // 7: risknet.v1.Listing.scope:type_name -> risknet.v1.Scope
-	10, // 8: risknet.v1.Listing.evidence:type_name -> risknet.v1.Evidence
-	44, // 9: risknet.v1.Listing.exit:type_name -> risknet.v1.Exit
-	14, // 10: risknet.v1.RuleSetsResponse.rule_sets:type_name -> risknet.v1.RuleSet
-	14, // 11: risknet.v1.RuleSourceResponse.rule_set:type_name -> risknet.v1.RuleSet
-	19, // 12: risknet.v1.InstitutionsResponse.institutions:type_name -> risknet.v1.Institution
-	20, // 13: risknet.v1.Institution.author_keys:type_name -> risknet.v1.AuthorKey
-	23, // 14: risknet.v1.KeyringResponse.keys:type_name -> risknet.v1.TokenKey
-	43, // 15: risknet.v1.KeyringResponse.scopes:type_name -> risknet.v1.Scope
-	7,  // 16: risknet.v1.Override.tokens:type_name -> risknet.v1.AskedListing
-	24, // 17: risknet.v1.OverridesResponse.overrides:type_name -> risknet.v1.Override
-	31, // 18: risknet.v1.StatusResponse.rows:type_name -> risknet.v1.StatusRow
-	0,  // 19: risknet.v1.Commands.Submit:input_type -> risknet.v1.SubmitRequest
-	3,  // 20: risknet.v1.Registry.Network:input_type -> risknet.v1.NetworkRequest
-	6,  // 21: risknet.v1.Registry.Listings:input_type -> risknet.v1.ListingsRequest
-	11, // 22: risknet.v1.Registry.ExportListings:input_type -> risknet.v1.ExportListingsRequest
-	12, // 23: risknet.v1.Registry.RuleSets:input_type -> risknet.v1.RuleSetsRequest
-	15, // 24: risknet.v1.Registry.RuleSource:input_type -> risknet.v1.RuleSourceRequest
-	17, // 25: risknet.v1.Registry.Institutions:input_type -> risknet.v1.InstitutionsRequest
-	21, // 26: risknet.v1.Tokens.Keyring:input_type -> risknet.v1.KeyringRequest
-	24, // 27: risknet.v1.Overrides.PutOverride:input_type -> risknet.v1.Override
-	24, // 28: risknet.v1.Overrides.RemoveOverride:input_type -> risknet.v1.Override
-	25, // 29: risknet.v1.Overrides.ListOverrides:input_type -> risknet.v1.OverridesRequest
-	27, // 30: risknet.v1.Cluster.NodeStatus:input_type -> risknet.v1.NodeStatusRequest
-	29, // 31: risknet.v1.Cluster.Status:input_type -> risknet.v1.StatusRequest
-	34, // 32: risknet.v1.Cluster.Backup:input_type -> risknet.v1.BackupRequest
-	0,  // 33: risknet.v1.Peers.Forward:input_type -> risknet.v1.SubmitRequest
-	32, // 34: risknet.v1.Peers.ReadIndex:input_type -> risknet.v1.ReadIndexRequest
-	36, // 35: risknet.v1.Peers.Witness:input_type -> risknet.v1.WitnessRequest
-	38, // 36: risknet.v1.Peers.Chunk:input_type -> risknet.v1.ChunkRequest
-	40, // 37: risknet.v1.Peers.Cosign:input_type -> risknet.v1.CosignRequest
-	1,  // 38: risknet.v1.Commands.Submit:output_type -> risknet.v1.Receipt
-	4,  // 39: risknet.v1.Registry.Network:output_type -> risknet.v1.NetworkResponse
-	8,  // 40: risknet.v1.Registry.Listings:output_type -> risknet.v1.ListingsResponse
-	9,  // 41: risknet.v1.Registry.ExportListings:output_type -> risknet.v1.Listing
-	13, // 42: risknet.v1.Registry.RuleSets:output_type -> risknet.v1.RuleSetsResponse
-	16, // 43: risknet.v1.Registry.RuleSource:output_type -> risknet.v1.RuleSourceResponse
-	18, // 44: risknet.v1.Registry.Institutions:output_type -> risknet.v1.InstitutionsResponse
-	22, // 45: risknet.v1.Tokens.Keyring:output_type -> risknet.v1.KeyringResponse
-	26, // 46: risknet.v1.Overrides.PutOverride:output_type -> risknet.v1.OverridesResponse
-	26, // 47: risknet.v1.Overrides.RemoveOverride:output_type -> risknet.v1.OverridesResponse
-	26, // 48: risknet.v1.Overrides.ListOverrides:output_type -> risknet.v1.OverridesResponse
-	28, // 49: risknet.v1.Cluster.NodeStatus:output_type -> risknet.v1.NodeStatusResponse
-	30, // 50: risknet.v1.Cluster.Status:output_type -> risknet.v1.StatusResponse
-	35, // 51: risknet.v1.Cluster.Backup:output_type -> risknet.v1.BackupPart
-	1,  // 52: risknet.v1.Peers.Forward:output_type -> risknet.v1.Receipt
-	33, // 53: risknet.v1.Peers.ReadIndex:output_type -> risknet.v1.ReadIndexResponse
-	37, // 54: risknet.v1.Peers.Witness:output_type -> risknet.v1.WitnessResponse
-	39, // 55: risknet.v1.Peers.Chunk:output_type -> risknet.v1.ChunkResponse
-	41, // 56: risknet.v1.Peers.Cosign:output_type -> risknet.v1.CosignResponse
-	38, // [38:57] is the sub-list for method output_type
-	19, // [19:38] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	6,  // 0: risknet.v1.Receipt.outcomes:type_name -> risknet.v1.Outcome
+	46, // 1: risknet.v1.Receipt.head:type_name -> risknet.v1.Head
+	1,  // 2: risknet.v1.ForwardAnswer.receipt:type_name -> risknet.v1.Receipt
+	9,  // 3: risknet.v1.NetworkResponse.nodes:type_name -> risknet.v1.Node
+	46, // 4: risknet.v1.NetworkResponse.head:type_name -> risknet.v1.Head
+	11, // 5: risknet.v1.ListingsRequest.tokens:type_name -> risknet.v1.AskedListing
+	13, // 6: risknet.v1.ListingsResponse.listings:type_name -> risknet.v1.Listing
+	46, // 7: risknet.v1.ListingsResponse.head:type_name -> risknet.v1.Head
+	47, // 8: risknet.v1.Listing.scope:type_name -> risknet.v1.Scope
+	14, // 9: risknet.v1.Listing.evidence:type_name -> risknet.v1.Evidence
+	48, // 10: risknet.v1.Listing.exit:type_name -> risknet.v1.Exit
+	18, // 11: risknet.v1.RuleSetsResponse.rule_sets:type_name -> risknet.v1.RuleSet
+	18, // 12: risknet.v1.RuleSourceResponse.rule_set:type_name -> risknet.v1.RuleSet
+	23, // 13: risknet.v1.InstitutionsResponse.institutions:type_name -> risknet.v1.Institution
+	24, // 14: risknet.v1.Institution.author_keys:type_name -> risknet.v1.AuthorKey
+	27, // 15: risknet.v1.KeyringResponse.keys:type_name -> risknet.v1.TokenKey
+	47, // 16: risknet.v1.KeyringResponse.scopes:type_name -> risknet.v1.Scope
+	11, // 17: risknet.v1.Override.tokens:type_name -> risknet.v1.AskedListing
+	28, // 18: risknet.v1.OverridesResponse.overrides:type_name -> risknet.v1.Override
+	35, // 19: risknet.v1.StatusResponse.rows:type_name -> risknet.v1.StatusRow
+	0,  // 20: risknet.v1.Commands.Submit:input_type -> risknet.v1.SubmitRequest
+	4,  // 21: risknet.v1.Commands.Absent:input_type -> risknet.v1.AbsentRequest
+	7,  // 22: risknet.v1.Registry.Network:input_type -> risknet.v1.NetworkRequest
+	10, // 23: risknet.v1.Registry.Listings:input_type -> risknet.v1.ListingsRequest
+	15, // 24: risknet.v1.Registry.ExportListings:input_type -> risknet.v1.ExportListingsRequest
+	16, // 25: risknet.v1.Registry.RuleSets:input_type -> risknet.v1.RuleSetsRequest
+	19, // 26: risknet.v1.Registry.RuleSource:input_type -> risknet.v1.RuleSourceRequest
+	21, // 27: risknet.v1.Registry.Institutions:input_type -> risknet.v1.InstitutionsRequest
+	25, // 28: risknet.v1.Tokens.Keyring:input_type -> risknet.v1.KeyringRequest
+	28, // 29: risknet.v1.Overrides.PutOverride:input_type -> risknet.v1.Override
+	28, // 30: risknet.v1.Overrides.RemoveOverride:input_type -> risknet.v1.Override
+	29, // 31: risknet.v1.Overrides.ListOverrides:input_type -> risknet.v1.OverridesRequest
+	31, // 32: risknet.v1.Cluster.NodeStatus:input_type -> risknet.v1.NodeStatusRequest
+	33, // 33: risknet.v1.Cluster.Status:input_type -> risknet.v1.StatusRequest
+	38, // 34: risknet.v1.Cluster.Backup:input_type -> risknet.v1.BackupRequest
+	0,  // 35: risknet.v1.Peers.Forward:input_type -> risknet.v1.SubmitRequest
+	36, // 36: risknet.v1.Peers.ReadIndex:input_type -> risknet.v1.ReadIndexRequest
+	40, // 37: risknet.v1.Peers.Witness:input_type -> risknet.v1.WitnessRequest
+	42, // 38: risknet.v1.Peers.Chunk:input_type -> risknet.v1.ChunkRequest
+	44, // 39: risknet.v1.Peers.Cosign:input_type -> risknet.v1.CosignRequest
+	1,  // 40: risknet.v1.Commands.Submit:output_type -> risknet.v1.Receipt
+	5,  // 41: risknet.v1.Commands.Absent:output_type -> risknet.v1.AbsentResponse
+	8,  // 42: risknet.v1.Registry.Network:output_type -> risknet.v1.NetworkResponse
+	12, // 43: risknet.v1.Registry.Listings:output_type -> risknet.v1.ListingsResponse
+	13, // 44: risknet.v1.Registry.ExportListings:output_type -> risknet.v1.Listing
+	17, // 45: risknet.v1.Registry.RuleSets:output_type -> risknet.v1.RuleSetsResponse
+	20, // 46: risknet.v1.Registry.RuleSource:output_type -> risknet.v1.RuleSourceResponse
+	22, // 47: risknet.v1.Registry.Institutions:output_type -> risknet.v1.InstitutionsResponse
+	26, // 48: risknet.v1.Tokens.Keyring:output_type -> risknet.v1.KeyringResponse
+	30, // 49: risknet.v1.Overrides.PutOverride:output_type -> risknet.v1.OverridesResponse
+	30, // 50: risknet.v1.Overrides.RemoveOverride:output_type -> risknet.v1.OverridesResponse
+	30, // 51: risknet.v1.Overrides.ListOverrides:output_type -> risknet.v1.OverridesResponse
+	32, // 52: risknet.v1.Cluster.NodeStatus:output_type -> risknet.v1.NodeStatusResponse
+	34, // 53: risknet.v1.Cluster.Status:output_type -> risknet.v1.StatusResponse
+	39, // 54: risknet.v1.Cluster.Backup:output_type -> risknet.v1.BackupPart
+	3,  // 55: risknet.v1.Peers.Forward:output_type -> risknet.v1.ForwardAnswer
+	37, // 56: risknet.v1.Peers.ReadIndex:output_type -> risknet.v1.ReadIndexResponse
+	41, // 57: risknet.v1.Peers.Witness:output_type -> risknet.v1.WitnessResponse
+	43, // 58: risknet.v1.Peers.Chunk:output_type -> risknet.v1.ChunkResponse
+	45, // 59: risknet.v1.Peers.Cosign:output_type -> risknet.v1.CosignResponse
+	40, // [40:60] is the sub-list for method output_type
+	20, // [20:40] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_v1_network_proto_init() }
@@ -3246,13 +3475,14 @@ func file_v1_network_proto_init() {
 		return
 	}
 	file_v1_common_proto_init()
+	file_v1_network_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_network_proto_rawDesc), len(file_v1_network_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   42,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   6,
 		},

@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	Commands_Submit_FullMethodName = "/risknet.v1.Commands/Submit"
+	Commands_Absent_FullMethodName = "/risknet.v1.Commands/Absent"
 )
 
 // CommandsClient is the client API for Commands service.
@@ -32,6 +33,9 @@ type CommandsClient interface {
 	// node, which hands it to the leader, once. Sending the same bytes again gives
 	// the first outcome again.
 	Submit(ctx context.Context, in *SubmitRequest, opts ...grpc.CallOption) (*Receipt, error)
+	// Absent asks for this node's signed word that a command is not a leaf of its
+	// ledger: what a promise that was broken is held against.
+	Absent(ctx context.Context, in *AbsentRequest, opts ...grpc.CallOption) (*AbsentResponse, error)
 }
 
 type commandsClient struct {
@@ -52,6 +56,16 @@ func (c *commandsClient) Submit(ctx context.Context, in *SubmitRequest, opts ...
 	return out, nil
 }
 
+func (c *commandsClient) Absent(ctx context.Context, in *AbsentRequest, opts ...grpc.CallOption) (*AbsentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AbsentResponse)
+	err := c.cc.Invoke(ctx, Commands_Absent_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CommandsServer is the server API for Commands service.
 // All implementations must embed UnimplementedCommandsServer
 // for forward compatibility.
@@ -62,6 +76,9 @@ type CommandsServer interface {
 	// node, which hands it to the leader, once. Sending the same bytes again gives
 	// the first outcome again.
 	Submit(context.Context, *SubmitRequest) (*Receipt, error)
+	// Absent asks for this node's signed word that a command is not a leaf of its
+	// ledger: what a promise that was broken is held against.
+	Absent(context.Context, *AbsentRequest) (*AbsentResponse, error)
 	mustEmbedUnimplementedCommandsServer()
 }
 
@@ -74,6 +91,9 @@ type UnimplementedCommandsServer struct{}
 
 func (UnimplementedCommandsServer) Submit(context.Context, *SubmitRequest) (*Receipt, error) {
 	return nil, status.Error(codes.Unimplemented, "method Submit not implemented")
+}
+func (UnimplementedCommandsServer) Absent(context.Context, *AbsentRequest) (*AbsentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Absent not implemented")
 }
 func (UnimplementedCommandsServer) mustEmbedUnimplementedCommandsServer() {}
 func (UnimplementedCommandsServer) testEmbeddedByValue()                  {}
@@ -114,6 +134,24 @@ func _Commands_Submit_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Commands_Absent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AbsentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CommandsServer).Absent(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Commands_Absent_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CommandsServer).Absent(ctx, req.(*AbsentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Commands_ServiceDesc is the grpc.ServiceDesc for Commands service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -124,6 +162,10 @@ var Commands_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Submit",
 			Handler:    _Commands_Submit_Handler,
+		},
+		{
+			MethodName: "Absent",
+			Handler:    _Commands_Absent_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
@@ -929,7 +971,9 @@ const (
 // Peers is what nodes ask each other.
 type PeersClient interface {
 	// Forward hands a command to the leader; it is not handed on again.
-	Forward(ctx context.Context, in *SubmitRequest, opts ...grpc.CallOption) (*Receipt, error)
+	// The leader's promise comes first, before the command is committed; then the
+	// receipt.
+	Forward(ctx context.Context, in *SubmitRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ForwardAnswer], error)
 	// ReadIndex gives the log index that a leader with a quorum has committed.
 	ReadIndex(ctx context.Context, in *ReadIndexRequest, opts ...grpc.CallOption) (*ReadIndexResponse, error)
 	// Witness says what this node knows of another: how far its log once was, and
@@ -949,15 +993,24 @@ func NewPeersClient(cc grpc.ClientConnInterface) PeersClient {
 	return &peersClient{cc}
 }
 
-func (c *peersClient) Forward(ctx context.Context, in *SubmitRequest, opts ...grpc.CallOption) (*Receipt, error) {
+func (c *peersClient) Forward(ctx context.Context, in *SubmitRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ForwardAnswer], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(Receipt)
-	err := c.cc.Invoke(ctx, Peers_Forward_FullMethodName, in, out, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Peers_ServiceDesc.Streams[0], Peers_Forward_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	x := &grpc.GenericClientStream[SubmitRequest, ForwardAnswer]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
 }
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Peers_ForwardClient = grpc.ServerStreamingClient[ForwardAnswer]
 
 func (c *peersClient) ReadIndex(ctx context.Context, in *ReadIndexRequest, opts ...grpc.CallOption) (*ReadIndexResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -1006,7 +1059,9 @@ func (c *peersClient) Cosign(ctx context.Context, in *CosignRequest, opts ...grp
 // Peers is what nodes ask each other.
 type PeersServer interface {
 	// Forward hands a command to the leader; it is not handed on again.
-	Forward(context.Context, *SubmitRequest) (*Receipt, error)
+	// The leader's promise comes first, before the command is committed; then the
+	// receipt.
+	Forward(*SubmitRequest, grpc.ServerStreamingServer[ForwardAnswer]) error
 	// ReadIndex gives the log index that a leader with a quorum has committed.
 	ReadIndex(context.Context, *ReadIndexRequest) (*ReadIndexResponse, error)
 	// Witness says what this node knows of another: how far its log once was, and
@@ -1026,8 +1081,8 @@ type PeersServer interface {
 // pointer dereference when methods are called.
 type UnimplementedPeersServer struct{}
 
-func (UnimplementedPeersServer) Forward(context.Context, *SubmitRequest) (*Receipt, error) {
-	return nil, status.Error(codes.Unimplemented, "method Forward not implemented")
+func (UnimplementedPeersServer) Forward(*SubmitRequest, grpc.ServerStreamingServer[ForwardAnswer]) error {
+	return status.Error(codes.Unimplemented, "method Forward not implemented")
 }
 func (UnimplementedPeersServer) ReadIndex(context.Context, *ReadIndexRequest) (*ReadIndexResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReadIndex not implemented")
@@ -1062,23 +1117,16 @@ func RegisterPeersServer(s grpc.ServiceRegistrar, srv PeersServer) {
 	s.RegisterService(&Peers_ServiceDesc, srv)
 }
 
-func _Peers_Forward_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(SubmitRequest)
-	if err := dec(in); err != nil {
-		return nil, err
+func _Peers_Forward_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(SubmitRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
 	}
-	if interceptor == nil {
-		return srv.(PeersServer).Forward(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: Peers_Forward_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(PeersServer).Forward(ctx, req.(*SubmitRequest))
-	}
-	return interceptor(ctx, in, info, handler)
+	return srv.(PeersServer).Forward(m, &grpc.GenericServerStream[SubmitRequest, ForwardAnswer]{ServerStream: stream})
 }
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Peers_ForwardServer = grpc.ServerStreamingServer[ForwardAnswer]
 
 func _Peers_ReadIndex_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ReadIndexRequest)
@@ -1160,10 +1208,6 @@ var Peers_ServiceDesc = grpc.ServiceDesc{
 	HandlerType: (*PeersServer)(nil),
 	Methods: []grpc.MethodDesc{
 		{
-			MethodName: "Forward",
-			Handler:    _Peers_Forward_Handler,
-		},
-		{
 			MethodName: "ReadIndex",
 			Handler:    _Peers_ReadIndex_Handler,
 		},
@@ -1180,6 +1224,12 @@ var Peers_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Peers_Cosign_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Forward",
+			Handler:       _Peers_Forward_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "v1/network.proto",
 }
