@@ -35,6 +35,8 @@ type Author struct {
 	Patience time.Duration
 	// Retrying, if set, hears why a command is sent again.
 	Retrying func(error)
+	// Outbox, if set, notes every command.
+	Outbox *Outbox
 }
 
 const (
@@ -57,7 +59,9 @@ func NewAuthor(ctx context.Context, c *Client) (*Author, error) {
 	if len(network.NetworkId) != len(risk.Hash{}) {
 		return nil, errors.New("network: the node has joined none yet; wait until it has")
 	}
-	return &Author{Network: risk.Hash(network.NetworkId), Reporter: reporter, Keys: keys, To: c}, nil
+	a := &Author{Network: risk.Hash(network.NetworkId), Reporter: reporter, Keys: keys, To: c}
+	a.Outbox, err = c.outbox()
+	return a, err
 }
 
 // Do signs a command and sends it. The error is a [RefusedError] if the network
@@ -89,12 +93,18 @@ func (a *Author) Send(ctx context.Context, signed *risk.Signed) (*apiv1.Receipt,
 	if len(in.Signed) > risk.MaxEntryBytes {
 		return nil, fmt.Errorf("command: has %d bytes; at most %d are allowed, so send fewer items", len(in.Signed), risk.MaxEntryBytes)
 	}
+	if err := a.Outbox.sending(signed); err != nil {
+		return nil, err
+	}
 	began, patience := time.Now(), a.Patience
 	if patience == 0 {
 		patience = a.lifetime()
 	}
 	for wait := firstWait; ; wait = nextWait(wait) {
 		receipt, err := a.once(ctx, in)
+		if noted := a.Outbox.heard(signed, receipt, err); noted != nil {
+			return receipt, noted
+		}
 		switch {
 		case err == nil && receipt.Result != risk.Accepted.String():
 			return receipt, &RefusedError{Receipt: receipt}

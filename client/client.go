@@ -28,6 +28,7 @@ type Client struct {
 	pinned  bool // the caller named an endpoint; questions stay there
 
 	mu      sync.Mutex
+	sent    *Outbox // opened when somebody first writes
 	conns   map[string]*grpc.ClientConn
 	nodes   []string // addresses; the asked one first
 	current int
@@ -67,6 +68,22 @@ func (c *Client) Close() {
 		_ = conn.Close()
 	}
 	clear(c.conns)
+	if c.sent != nil {
+		_ = c.sent.Close()
+		c.sent = nil
+	}
+}
+
+// outbox opens the profile's; nil if it names none.
+func (c *Client) outbox() (*Outbox, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.profile.Outbox == "" || c.sent != nil {
+		return c.sent, nil
+	}
+	var err error
+	c.sent, err = OpenOutbox(c.profile.Outbox)
+	return c.sent, err
 }
 
 // Profile is who is speaking.

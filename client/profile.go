@@ -46,6 +46,9 @@ type Profile struct {
 	Reporter string `koanf:"reporter"`
 	// LogKey is the note verifier key of the node at HTTP.
 	LogKey string `koanf:"log_key"`
+	// Outbox is a file that notes every command sent under this profile, for
+	// `risknet audit monitor`. Empty for none.
+	Outbox string `koanf:"outbox"`
 	// Network is the network's id, 64 hex digits: the id of its founding command.
 	// An audit trusts nothing else.
 	Network string `koanf:"network"`
@@ -88,7 +91,7 @@ func profileKeys() []string {
 }
 
 func (p *Profile) resolve(dir string) {
-	paths := []*string{&p.CA, &p.Certificate, &p.Key, &p.SigningKey}
+	paths := []*string{&p.CA, &p.Certificate, &p.Key, &p.SigningKey, &p.Outbox}
 	for i := range p.CosigningKeys {
 		paths = append(paths, &p.CosigningKeys[i])
 	}

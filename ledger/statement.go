@@ -22,11 +22,14 @@ type Promise struct {
 	Command Hash
 	At      int64 // the stamp that the command got
 	By      int64
+	// NotAfter is how long the command is valid, and its outcome remembered.
+	NotAfter int64
 }
 
-// Text is what is signed: <origin>/promise, the command's id in hex, at and by.
+// Text is what is signed: <origin>/promise, the command's id in hex, at, by and not
+// after.
 func (p Promise) Text() string {
-	return fmt.Sprintf("%s/promise\n%x\n%d\n%d\n", p.Origin, p.Command, p.At, p.By)
+	return fmt.Sprintf("%s/promise\n%x\n%d\n%d\n%d\n", p.Origin, p.Command, p.At, p.By, p.NotAfter)
 }
 
 // Absence is a node's word that at some time a command was no leaf of its ledger,
@@ -65,12 +68,12 @@ func signStatement(origin, text string, signer Signer) ([]byte, error) {
 // OpenPromise verifies a note and reads the promise in it.
 func OpenPromise(signed []byte, verifier Verifier) (Promise, error) {
 	var p Promise
-	lines, err := openStatement(signed, "promise", 4, verifier)
+	lines, err := openStatement(signed, "promise", 5, verifier)
 	if err != nil {
 		return p, err
 	}
 	p.Origin = verifier.Name()
-	err = errors.Join(hexInto(&p.Command, lines[1]), decimal(&p.At, lines[2]), decimal(&p.By, lines[3]))
+	err = errors.Join(hexInto(&p.Command, lines[1]), decimal(&p.At, lines[2]), decimal(&p.By, lines[3]), decimal(&p.NotAfter, lines[4]))
 	if err == nil && p.Text() != strings.Join(lines, "\n")+"\n" {
 		err = errSpelling
 	}

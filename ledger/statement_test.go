@@ -8,7 +8,7 @@ import (
 func TestStatements(t *testing.T) {
 	signer := must[Signer](t)(NewSigner(testOrigin, testKey(1)))
 	verifier := must[Verifier](t)(NewVerifier(testOrigin, publicOf(testKey(1))))
-	promise := Promise{Origin: testOrigin, Command: Hash{1, 2}, At: 1_700_000_000_000, By: 1_700_000_030_000}
+	promise := Promise{Origin: testOrigin, Command: Hash{1, 2}, At: 1_700_000_000_000, By: 1_700_000_030_000, NotAfter: 1_700_000_900_000}
 	absence := Absence{Origin: testOrigin, Command: Hash{1, 2}, Time: 1_700_000_040_000, Size: 5, Root: Hash{9}}
 	p := must[[]byte](t)(SignPromise(promise, signer))
 	a := must[[]byte](t)(SignAbsence(absence, signer))
@@ -41,13 +41,13 @@ func TestStatementsHaveOneSpelling(t *testing.T) {
 	verifier := must[Verifier](t)(NewVerifier(testOrigin, publicOf(testKey(1))))
 	id := strings.Repeat("ab", 32)
 	for name, text := range map[string]string{
-		"capital hex":    "/promise\n" + strings.ToUpper(id) + "\n1\n2\n",
-		"leading zero":   "/promise\n" + id + "\n01\n2\n",
-		"sign":           "/promise\n" + id + "\n+1\n2\n",
-		"negative":       "/promise\n" + id + "\n-1\n2\n",
-		"short id":       "/promise\nabab\n1\n2\n",
-		"one line more":  "/promise\n" + id + "\n1\n2\n3\n",
-		"one line fewer": "/promise\n" + id + "\n1\n",
+		"capital hex":    "/promise\n" + strings.ToUpper(id) + "\n1\n2\n3\n",
+		"leading zero":   "/promise\n" + id + "\n01\n2\n3\n",
+		"sign":           "/promise\n" + id + "\n+1\n2\n3\n",
+		"negative":       "/promise\n" + id + "\n-1\n2\n3\n",
+		"short id":       "/promise\nabab\n1\n2\n3\n",
+		"one line more":  "/promise\n" + id + "\n1\n2\n3\n4\n",
+		"one line fewer": "/promise\n" + id + "\n1\n2\n",
 	} {
 		signed := must[[]byte](t)(signStatement(testOrigin, testOrigin+text, signer))
 		if p, err := OpenPromise(signed, verifier); err == nil {

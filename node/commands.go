@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -28,11 +29,13 @@ func (s *commandService) Submit(ctx context.Context, req *apiv1.SubmitRequest) (
 	if err := knownFieldsOnly(req); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	receipt, err := s.node.submit(ctx, req, true)
+	var promise []byte
+	receipt, err := s.node.submit(ctx, req, true, func(note []byte) { promise = note })
 	if err != nil {
 		s.node.metrics.submits.WithLabelValues("failed").Inc()
-		return nil, err
+		return nil, withPromise(err, promise)
 	}
+	receipt.Promise = promise
 	s.node.metrics.submits.WithLabelValues(receipt.Result).Inc()
 	if err := s.node.show(ctx, req, receipt); err != nil {
 		return nil, err
@@ -41,8 +44,9 @@ func (s *commandService) Submit(ctx context.Context, req *apiv1.SubmitRequest) (
 }
 
 // submit has a command ordered and applied: here if this node leads, otherwise
-// by the leader, if the command may still take that one hop.
-func (n *Node) submit(ctx context.Context, req *apiv1.SubmitRequest, mayForward bool) (*apiv1.Receipt, error) {
+// by the leader, if the command may still take that one hop. Promised hears the
+// leader's word, of each leader that gave one.
+func (n *Node) submit(ctx context.Context, req *apiv1.SubmitRequest, mayForward bool, promised func(note []byte)) (*apiv1.Receipt, error) {
 	signed, err := risk.DecodeSigned(req.Signed)
 	if err != nil {
 		return nil, refusalStatus(err)
@@ -56,9 +60,9 @@ func (n *Node) submit(ctx context.Context, req *apiv1.SubmitRequest, mayForward 
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.Limits.SubmitWait)
 	defer cancel()
 	if !mayForward {
-		return n.propose(ctx, signed)
+		return n.propose(ctx, signed, promised)
 	}
-	return n.ordered(ctx, req, signed)
+	return n.ordered(ctx, req, signed, promised)
 }
 
 // askAgain is how long a command waits for a leader that may be another by then.
@@ -66,12 +70,12 @@ const askAgain = 50 * time.Millisecond
 
 // ordered has a command ordered by whoever leads. It waits through an election:
 // the same bytes are applied once, however often they are handed over.
-func (n *Node) ordered(ctx context.Context, req *apiv1.SubmitRequest, signed *risk.Signed) (*apiv1.Receipt, error) {
+func (n *Node) ordered(ctx context.Context, req *apiv1.SubmitRequest, signed *risk.Signed, promised func(note []byte)) (*apiv1.Receipt, error) {
 	for {
 		_, moved := n.order.Leadership()
-		receipt, err := n.propose(ctx, signed)
+		receipt, err := n.propose(ctx, signed, promised)
 		if errors.Is(err, consensus.ErrNotLeader) {
-			receipt, err = n.forward(ctx, req, moved)
+			receipt, err = n.forward(ctx, req, moved, promised)
 		}
 		if status.Code(err) != codes.Unavailable {
 			return receipt, err
@@ -130,15 +134,21 @@ func (n *Node) holdsKey(p *risk.OpenEpoch) error {
 }
 
 // propose has this node's raft order the command. It works on the leader alone.
-func (n *Node) propose(ctx context.Context, signed *risk.Signed) (*apiv1.Receipt, error) {
+func (n *Node) propose(ctx context.Context, signed *risk.Signed, promised func(note []byte)) (*apiv1.Receipt, error) {
 	if n.clockSetBack.Swap(false) {
 		n.order.ForgetStamps()
 	}
 	entry := risk.Entry{Proposer: n.id, Signed: signed}
-	result, _, err := n.order.Propose(ctx, func(at int64) []byte {
+	word := newWord(func() {
+		if note := n.promise(signed, entry.At); note != nil {
+			promised(note)
+		}
+	})
+	result, _, err := n.order.ProposeStored(ctx, func(at int64) []byte {
 		entry.At = at
 		return entry.Encode()
-	})
+	}, func() { close(word.stored) })
+	word.end()
 	switch {
 	case errors.Is(err, consensus.ErrNotLeader):
 		return nil, err
@@ -194,7 +204,7 @@ func receiptOf(a *store.Applied) *apiv1.Receipt {
 
 // forward hands the command to the leader, as long as it leads; there it is not
 // handed on again.
-func (n *Node) forward(ctx context.Context, req *apiv1.SubmitRequest, moved <-chan struct{}) (*apiv1.Receipt, error) {
+func (n *Node) forward(ctx context.Context, req *apiv1.SubmitRequest, moved <-chan struct{}, promised func(note []byte)) (*apiv1.Receipt, error) {
 	peer, err := n.leader()
 	if err != nil {
 		return nil, err
@@ -208,11 +218,32 @@ func (n *Node) forward(ctx context.Context, req *apiv1.SubmitRequest, moved <-ch
 		case <-ctx.Done():
 		}
 	}()
-	receipt, err := peer.Forward(ctx, req)
+	receipt, err := handOver(ctx, peer, req, promised)
 	if status.Code(err) == codes.Canceled || status.Code(err) == codes.DeadlineExceeded {
 		return nil, status.Errorf(codes.Unavailable, "the leader did not answer in time; send the same bytes again, they are applied once")
 	}
 	return receipt, err
+}
+
+// handOver reads the leader's answers: its promise, and what became of the command.
+func handOver(ctx context.Context, leader apiv1.PeersClient, req *apiv1.SubmitRequest, promised func(note []byte)) (*apiv1.Receipt, error) {
+	stream, err := leader.Forward(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		answer, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil, status.Error(codes.Unavailable, "the leader gave no receipt; send the same bytes again in a moment")
+		}
+		if err != nil {
+			return nil, err
+		}
+		if answer.Receipt != nil {
+			return answer.Receipt, nil
+		}
+		promised(answer.Promise)
+	}
 }
 
 // show waits until this node's own view has the command's leaf, so that the
@@ -256,15 +287,18 @@ func refusalStatus(err error) error {
 	return status.Error(code, refusal.Error())
 }
 
+// unheard takes promises that nobody waits for.
+func unheard([]byte) {}
+
 // bringFounding puts the founding commands in and returns when all of them are.
 // They are the first leaves of the ledger, so a ledger that is as long has them.
 func (n *Node) bringFounding(ctx context.Context, commands []*risk.Signed) error {
 	for i, signed := range commands {
 		for n.Head().Size < uint64(len(commands)) {
 			_, moved := n.order.Leadership()
-			receipt, err := n.propose(ctx, signed)
+			receipt, err := n.propose(ctx, signed, unheard)
 			if errors.Is(err, consensus.ErrNotLeader) && n.Head().Size > 0 {
-				receipt, err = n.forward(ctx, &apiv1.SubmitRequest{Signed: signed.Encode()}, moved)
+				receipt, err = n.forward(ctx, &apiv1.SubmitRequest{Signed: signed.Encode()}, moved, unheard)
 			}
 			if err == nil && receipt.Result == risk.Accepted.String() {
 				break

@@ -59,6 +59,7 @@ type Node struct {
 	damage       chan struct{} // one place: a check has met what looks like damage
 	clockSetBack atomic.Bool   // the next stamp may be lower than the last
 	closing      chan struct{} // closed when calls under way are to end
+	dropped      chan []byte   // entries that a later leader did not have
 	nodesChanged chan struct{} // one place: the node records are to be looked at
 
 	listeners struct{ raft, api, http net.Listener }
@@ -77,7 +78,7 @@ type Node struct {
 func New(ctx context.Context, cfg Config, env Environment, log *slog.Logger) (*Node, error) {
 	env = env.withDefaults()
 	n := &Node{cfg: cfg, env: env, log: log, now: env.Now, health: newHealth(),
-		closing: make(chan struct{}), nodesChanged: make(chan struct{}, 1), fatal: make(chan error, 1), damage: make(chan struct{}, 1)}
+		closing: make(chan struct{}), nodesChanged: make(chan struct{}, 1), dropped: make(chan []byte, maxDropped), fatal: make(chan error, 1), damage: make(chan struct{}, 1)}
 	err := n.open(ctx)
 	if err == nil {
 		n.metrics = newMetrics(n)
@@ -214,6 +215,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	group.Go(func() error { return n.watchDisk(ctx) })
 	group.Go(func() error { return n.keepAnchor(ctx) })
 	group.Go(func() error { return n.keepCheckpoint(ctx) })
+	group.Go(func() error { return n.keepPromises(ctx) })
 	group.Go(func() error { return n.backfill(ctx) })
 	n.log.Info("serving", "name", n.cfg.Name, "raft", n.cfg.Listen.Raft, "api", n.cfg.Listen.API, "http", n.cfg.Listen.HTTP)
 	return group.Wait()

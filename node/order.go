@@ -33,6 +33,7 @@ func (n *Node) startOrder() error {
 		SnapshotThreshold: n.cfg.Raft.SnapshotThreshold,
 		SnapshotInterval:  n.cfg.Raft.SnapshotInterval,
 		Admit:             n.admitEntry,
+		OnDropped:         n.takeBack,
 		OnTerm:            n.anchorTerm,
 		Hold:              n.disk.hold,
 		Room:              n.disk.roomForState,

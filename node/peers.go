@@ -94,15 +94,20 @@ type peerService struct {
 	node *Node
 }
 
-func (s *peerService) Forward(ctx context.Context, req *apiv1.SubmitRequest) (*apiv1.Receipt, error) {
+func (s *peerService) Forward(req *apiv1.SubmitRequest, stream grpc.ServerStreamingServer[apiv1.ForwardAnswer]) error {
 	if err := knownFieldsOnly(req); err != nil {
-		return nil, status.Error(codes.InvalidArgument, err.Error())
+		return status.Error(codes.InvalidArgument, err.Error())
 	}
-	receipt, err := s.node.submit(ctx, req, false)
+	receipt, err := s.node.submit(stream.Context(), req, false, func(note []byte) {
+		_ = stream.Send(&apiv1.ForwardAnswer{Promise: note}) // who has gone away does not miss it
+	})
 	if errors.Is(err, consensus.ErrNotLeader) {
-		return nil, status.Error(codes.Unavailable, "leadership has moved; send the same bytes again in a moment")
+		return status.Error(codes.Unavailable, "leadership has moved; send the same bytes again in a moment")
 	}
-	return receipt, err
+	if err != nil {
+		return err
+	}
+	return stream.Send(&apiv1.ForwardAnswer{Receipt: receipt})
 }
 
 func (s *peerService) ReadIndex(ctx context.Context, _ *apiv1.ReadIndexRequest) (*apiv1.ReadIndexResponse, error) {

@@ -1,26 +1,18 @@
 package risk
 
-// Known says what the state remembers of a command: its leaf, or nil if it is none.
-// Outcomes are remembered until the command's not-after time, so the answer means
-// something until then only; after it, and for what is not validly signed, there is
-// a refusal. Bodies may be left out.
-func Known(st State, signed *Signed) (*Remembered, error) {
-	s := &step{State: st, entry: &Entry{Signed: signed}}
-	var err error
-	if s.cmd, err = DecodeCommand(signed.Header); err != nil {
+// Known says what the state remembers of a command: its first outcome, or nil if it
+// is no leaf. Outcomes are remembered until the command's not-after time, so after
+// that nothing can be said.
+func Known(st State, id Hash, notAfter int64) (*Remembered, error) {
+	s := &step{State: st}
+	if err := s.begin(0); err != nil {
 		return nil, err
 	}
-	if err = s.begin(0); err != nil {
-		return nil, err
-	}
-	if _, err := s.verify(true); err != nil {
-		return nil, err
-	}
-	if found, err := s.remembered(signed.ID()); found != nil || err != nil {
+	if found, err := s.remembered(id); found != nil || err != nil {
 		return found, err
 	}
-	if s.cmd.NotAfter < s.now {
-		return nil, refuse(TooOld, "not_after", "passed %d s ago on the network's clock: what became of the command may be forgotten; look for it in the ledger", (s.now-s.cmd.NotAfter)/1000)
+	if notAfter < s.now {
+		return nil, refuse(TooOld, "not_after", "passed %d s ago on the network's clock: what became of the command may be forgotten; look for it in the ledger", (s.now-notAfter)/1000)
 	}
 	return nil, nil
 }

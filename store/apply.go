@@ -271,10 +271,10 @@ func (s *Store) Verify(signed *risk.Signed, at int64) error {
 
 // Known says what the state remembers of a command, and at which head; see
 // risk.Known.
-func (s *Store) Known(signed *risk.Signed) (found *risk.Remembered, head risk.Head, err error) {
+func (s *Store) Known(id risk.Hash, notAfter int64) (found *risk.Remembered, head risk.Head, err error) {
 	err = s.newest(func(m *meta, txn *badger.Txn) error {
 		head = m.head
-		found, err = risk.Known(&reader{meta: m, txn: txn}, signed)
+		found, err = risk.Known(&reader{meta: m, txn: txn}, id, notAfter)
 		return err
 	})
 	return found, head, err

@@ -125,7 +125,7 @@ func (w *writer) profile(p *party) error {
 	profile := map[string]any{
 		"endpoint": home.API, "http": home.HTTP, "ca": "../ca.pem",
 		"certificate": p.name + "/tls.pem", "key": p.name + "/tls.key",
-		"signing_key": signing[0], "institution": p.name, "reporter": p.reporter.String(),
+		"signing_key": signing[0], "outbox": p.name + "/outbox.ndjson", "institution": p.name, "reporter": p.reporter.String(),
 		"network": w.plan.ID.String(), "log_key": node.LogVerifier(w.plan.origin(), w.logKeys[home.Name]),
 	}
 	if len(signing) > 1 {

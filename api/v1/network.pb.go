@@ -317,9 +317,8 @@ func (x *ForwardAnswer) GetReceipt() *Receipt {
 
 type AbsentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The encoding of a signed command, whose bodies may be left out; see package
-	// risk.
-	Signed        []byte `protobuf:"bytes,1,opt,name=signed,proto3" json:"signed,omitempty"`
+	// The promise, as a signed note of a node of this network.
+	Promise       []byte `protobuf:"bytes,1,opt,name=promise,proto3" json:"promise,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -354,9 +353,9 @@ func (*AbsentRequest) Descriptor() ([]byte, []int) {
 	return file_v1_network_proto_rawDescGZIP(), []int{4}
 }
 
-func (x *AbsentRequest) GetSigned() []byte {
+func (x *AbsentRequest) GetPromise() []byte {
 	if x != nil {
-		return x.Signed
+		return x.Promise
 	}
 	return nil
 }
@@ -3099,9 +3098,9 @@ const file_v1_network_proto_rawDesc = "" +
 	"\apromise\x18\x01 \x01(\fR\apromise\"X\n" +
 	"\rForwardAnswer\x12\x18\n" +
 	"\apromise\x18\x01 \x01(\fR\apromise\x12-\n" +
-	"\areceipt\x18\x02 \x01(\v2\x13.risknet.v1.ReceiptR\areceipt\"'\n" +
-	"\rAbsentRequest\x12\x16\n" +
-	"\x06signed\x18\x01 \x01(\fR\x06signed\"L\n" +
+	"\areceipt\x18\x02 \x01(\v2\x13.risknet.v1.ReceiptR\areceipt\")\n" +
+	"\rAbsentRequest\x12\x18\n" +
+	"\apromise\x18\x01 \x01(\fR\apromise\"L\n" +
 	"\x0eAbsentResponse\x12\x18\n" +
 	"\aabsence\x18\x01 \x01(\fR\aabsence\x12\x17\n" +
 	"\x04leaf\x18\x02 \x01(\x04H\x00R\x04leaf\x88\x01\x01B\a\n" +

@@ -313,10 +313,10 @@ func (m *AbsentRequest) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
-	if len(m.Signed) > 0 {
-		i -= len(m.Signed)
-		copy(dAtA[i:], m.Signed)
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Signed)))
+	if len(m.Promise) > 0 {
+		i -= len(m.Promise)
+		copy(dAtA[i:], m.Promise)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Promise)))
 		i--
 		dAtA[i] = 0xa
 	}
@@ -2894,7 +2894,7 @@ func (m *AbsentRequest) SizeVT() (n int) {
 	}
 	var l int
 	_ = l
-	l = len(m.Signed)
+	l = len(m.Promise)
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
@@ -4611,7 +4611,7 @@ func (m *AbsentRequest) UnmarshalVT(dAtA []byte) error {
 		switch fieldNum {
 		case 1:
 			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Signed", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field Promise", wireType)
 			}
 			var byteLen int
 			for shift := uint(0); ; shift += 7 {
@@ -4638,9 +4638,9 @@ func (m *AbsentRequest) UnmarshalVT(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Signed = append(m.Signed[:0], dAtA[iNdEx:postIndex]...)
-			if m.Signed == nil {
-				m.Signed = []byte{}
+			m.Promise = append(m.Promise[:0], dAtA[iNdEx:postIndex]...)
+			if m.Promise == nil {
+				m.Promise = []byte{}
 			}
 			iNdEx = postIndex
 		default:

@@ -1,0 +1,213 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	apiv1 "github.com/risknet/risknet/api/v1"
+	"github.com/risknet/risknet/ledger"
+	"github.com/risknet/risknet/risk"
+)
+
+// A leader promises a command when it is on its own disk and nobody else's word has
+// come yet: it will be a leaf by some time. From then on dropping it can be proven.
+// The leader keeps its word over a loss of leadership and over a crash, because
+// consensus hands back what is taken out of its log; the same bytes are then given
+// to whoever leads. It breaks it without guilt where no majority stands for as long,
+// and where its disk is lost.
+const promiseWithin = 30 * time.Second
+
+// promise signs the leader's word; nil if this node signs nothing, or the command
+// would leave nothing under this stamp.
+func (n *Node) promise(signed *risk.Signed, at int64) []byte {
+	command, err := risk.DecodeCommand(signed.Header)
+	if err != nil || command.NotAfter < at || command.Time > at+risk.MaxAheadMillis || command.Params.Kind() == risk.KindResetTime {
+		return nil
+	}
+	net, err := n.store.Network()
+	if err != nil || net == nil || n.checkpoints.diverged.Load() != nil {
+		return nil
+	}
+	signer, err := ledger.NewSigner(net.Origin, n.checkpoints.key)
+	if err != nil {
+		return nil
+	}
+	by := min(at+promiseWithin.Milliseconds(), command.NotAfter)
+	note, err := ledger.SignPromise(ledger.Promise{Origin: net.Origin, Command: ledger.Hash(signed.ID()), At: at, By: by, NotAfter: command.NotAfter}, signer)
+	if err != nil {
+		return nil
+	}
+	return note
+}
+
+// word gives a promise to whoever asked for it, once the entry is on disk, and
+// never after the proposal has its answer.
+type word struct {
+	stored chan struct{}
+	done   chan struct{}
+	given  sync.WaitGroup
+}
+
+func newWord(give func()) *word {
+	w := &word{stored: make(chan struct{}), done: make(chan struct{})}
+	w.given.Go(func() {
+		select {
+		case <-w.stored:
+		case <-w.done:
+			select {
+			case <-w.stored:
+			default:
+				return
+			}
+		}
+		give()
+	})
+	return w
+}
+
+// end returns when the promise has been given, or never will be.
+func (w *word) end() {
+	close(w.done)
+	w.given.Wait()
+}
+
+// maxDropped is how many entries may wait to be proposed again: as many as a leader
+// may have under way.
+const maxDropped = 256
+
+// takeBack is called by consensus with what a later leader did not have.
+func (n *Node) takeBack(payload []byte) {
+	select {
+	case n.dropped <- payload:
+	default:
+		n.log.Error("alarm", "error", "more entries were taken back than can be proposed again; the promises of some may be broken")
+	}
+}
+
+// keepPromises hands what was taken back to whoever leads, until it is a leaf or
+// may not be one any more.
+func (n *Node) keepPromises(ctx context.Context) error {
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	slots := make(chan struct{}, 16)
+	for {
+		select {
+		case payload := <-n.dropped:
+			entry, err := risk.DecodeEntry(payload)
+			if err != nil || entry.Proposer != n.id {
+				continue // nobody has our word for it
+			}
+			slots <- struct{}{}
+			wait.Go(func() {
+				defer func() { <-slots }()
+				n.proposeAgain(ctx, entry.Signed)
+			})
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (n *Node) proposeAgain(ctx context.Context, signed *risk.Signed) {
+	command, err := risk.DecodeCommand(signed.Header)
+	if err != nil {
+		return
+	}
+	for n.now().UnixMilli() <= command.NotAfter {
+		once, cancel := context.WithTimeout(ctx, n.cfg.Limits.SubmitWait)
+		receipt, err := n.ordered(once, &apiv1.SubmitRequest{Signed: signed.Encode()}, signed, unheard)
+		cancel()
+		if err == nil {
+			n.log.Info("a promised command was taken back and proposed again", "command", signed.ID(), "leaf", receipt.Leaf)
+			return
+		}
+		if code := status.Code(err); code != codes.Unavailable && code != codes.ResourceExhausted || !pause(ctx, askAgain) {
+			return
+		}
+	}
+}
+
+// withPromise adds the leader's promise to the error of a command whose outcome is
+// not known.
+func withPromise(err error, promise []byte) error {
+	if len(promise) == 0 {
+		return err
+	}
+	detailed, failed := status.Convert(err).WithDetails(&apiv1.Promised{Promise: promise})
+	if failed != nil {
+		return err
+	}
+	return detailed.Err()
+}
+
+// absentFresh is how old the view of a node may be that says what is not there.
+const absentFresh = 2 * time.Second
+
+// Absent signs that a promised command is no leaf here. It is said only while it can
+// be known: by a node whose view is complete, of a command whose outcome could not
+// yet have been forgotten.
+func (s *commandService) Absent(_ context.Context, req *apiv1.AbsentRequest) (*apiv1.AbsentResponse, error) {
+	n := s.node
+	if err := errors.Join(n.ready(), n.tooOldToDeny()); err != nil {
+		return nil, status.Error(codes.Unavailable, err.Error())
+	}
+	promise, err := n.openPromise(req.Promise)
+	if err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "promise: %v", err)
+	}
+	found, head, err := n.store.Known(risk.Hash(promise.Command), promise.NotAfter)
+	if err != nil {
+		return nil, refusalStatus(err)
+	}
+	if found != nil {
+		return &apiv1.AbsentResponse{Leaf: &found.Leaf}, nil
+	}
+	if err := n.saveAnchor(); err != nil {
+		return nil, internal(err)
+	}
+	signer, err := ledger.NewSigner(promise.Origin, n.checkpoints.key)
+	if err != nil {
+		return nil, internal(err)
+	}
+	note, err := ledger.SignAbsence(ledger.Absence{Origin: promise.Origin, Command: promise.Command,
+		Time: n.now().UnixMilli(), Size: head.Size, Root: ledger.Hash(head.Root)}, signer)
+	if err != nil {
+		return nil, internal(err)
+	}
+	return &apiv1.AbsentResponse{Absence: note}, nil
+}
+
+// openPromise reads a promise that some node of the network has signed.
+func (n *Node) openPromise(note []byte) (ledger.Promise, error) {
+	net, err := n.store.Network()
+	if err != nil || net == nil {
+		return ledger.Promise{}, errors.Join(err, errNoState)
+	}
+	nodes, err := n.store.Nodes()
+	if err != nil {
+		return ledger.Promise{}, err
+	}
+	for _, of := range nodes {
+		verifier, err := ledger.NewVerifier(net.Origin, of.LogKey.Bytes[:])
+		if err != nil {
+			return ledger.Promise{}, err
+		}
+		if promise, err := ledger.OpenPromise(note, verifier); err == nil {
+			return promise, nil
+		}
+	}
+	return ledger.Promise{}, errors.New("is signed by no node of this network")
+}
+
+func (n *Node) tooOldToDeny() error {
+	if age := n.checker.Age(); age > absentFresh {
+		return fmt.Errorf("the view is %s old; ask again in a moment", age.Round(time.Millisecond))
+	}
+	return nil
+}
