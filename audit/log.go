@@ -327,5 +327,13 @@ func (l *Log) ask(ctx context.Context, path string) (io.ReadCloser, error) {
 	}
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+	if resp.Header.Get("Risknet-Diverged") != "" {
+		return nil, &silentError{string(bytes.TrimSpace(text))}
+	}
 	return nil, fmt.Errorf("%s/%s: %s: %s", l.address, path, resp.Status, bytes.TrimSpace(text))
 }
+
+// silentError is the word of a node that signs nothing any more.
+type silentError struct{ text string }
+
+func (e *silentError) Error() string { return e.text }

@@ -27,6 +27,8 @@ type Options struct {
 	Dir string
 	// Progress hears now and then how many leaves were applied. It may be nil.
 	Progress func(done, of uint64)
+	// Visit hears of each leaf behind its application. It may be nil.
+	Visit func(index uint64, leaf []byte)
 }
 
 // Replica is a ledger and a state that were made of the leaves alone.
@@ -112,7 +114,15 @@ func (r *Replica) apply(ctx context.Context, first uint64, leaves [][]byte) erro
 			return err
 		}
 	}
-	return r.store.Replay(batch)
+	if err := r.store.Replay(batch); err != nil {
+		return err
+	}
+	if r.options.Visit != nil {
+		for i, leaf := range leaves {
+			r.options.Visit(first+uint64(i), leaf)
+		}
+	}
+	return nil
 }
 
 // founded holds the first leaf to the network that was asked for.

@@ -29,6 +29,7 @@ func (n *Node) serveLedger(mux *http.ServeMux) {
 
 func (n *Node) serveCheckpoint(w http.ResponseWriter, _ *http.Request) {
 	if why := n.checkpoints.diverged.Load(); why != nil {
+		w.Header().Set("Risknet-Diverged", "1")
 		http.Error(w, "checkpoint: "+(*why).Error(), http.StatusServiceUnavailable)
 		return
 	}
