@@ -19,10 +19,10 @@ import (
 	"github.com/risknet/risknet/risk"
 )
 
-// sign signs a checkpoint with the key of the auditor's node.
-func (w *world) sign(c ledger.Checkpoint) []byte {
+// sign signs a checkpoint with the key of a node.
+func (w *world) sign(by int, c ledger.Checkpoint) []byte {
 	w.t.Helper()
-	key, err := nodeKey(w.net.Plan.Nodes[0].Dir)
+	key, err := nodeKey(w.net.Plan.Nodes[by].Dir)
 	w.must(err)
 	signer, err := ledger.NewSigner(c.Origin, key)
 	w.must(err)
@@ -165,7 +165,7 @@ func (w *world) changedAndSigned(t *testing.T) {
 			w.must(err)
 			c.change(leaf)
 			leaves[15] = leaf.Encode()
-			_, _, err = Verify(w.ctx, w.forge(leaves), w.options(false))
+			_, _, err = Verify(w.ctx, w.forge(0, leaves), w.options(false))
 			bad, ok := errors.AsType[*BadLeaf](err)
 			if !ok || bad.Leaf != 15 || !strings.Contains(bad.Reason, c.want) {
 				t.Errorf("the audit says %v, not %q of leaf 15", err, c.want)

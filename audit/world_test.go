@@ -20,6 +20,7 @@ import (
 
 	"github.com/risknet/risknet/client"
 	"github.com/risknet/risknet/ledger"
+	"github.com/risknet/risknet/node"
 	"github.com/risknet/risknet/risk"
 	"github.com/risknet/risknet/rules/industry"
 	"github.com/risknet/risknet/testnet"
@@ -39,8 +40,14 @@ type world struct {
 
 func newWorld(t *testing.T, nodes, listings int) *world {
 	t.Helper()
+	return newWorldIn(t, nodes, listings, nil)
+}
+
+// newWorldIn has nodes whose clocks, say, are not right.
+func newWorldIn(t *testing.T, nodes, listings int, environment func(string) node.Environment) *world {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-	net, err := testnet.NewLocal(ctx, testnet.Options{Dir: t.TempDir(), Nodes: nodes, Voters: nodes, Now: time.Now(), Rules: industry.Source}, slog.New(slog.DiscardHandler))
+	net, err := testnet.NewLocal(ctx, testnet.Options{Dir: t.TempDir(), Nodes: nodes, Voters: nodes, Now: time.Now(), Rules: industry.Source, Environment: environment}, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() {
 		defer cancel()
 		if net != nil {
@@ -169,8 +176,8 @@ func leafAt(t *testing.T, bundle []byte, at int) []byte {
 	return bundle[2 : 2+int(bundle[0])<<8+int(bundle[1])]
 }
 
-// forge serves a history of somebody's own making, signed with the node's own key.
-func (w *world) forge(leaves [][]byte) *Log {
+// forge serves a history of somebody's own making, signed with a node's own key.
+func (w *world) forge(by int, leaves [][]byte) *Log {
 	w.t.Helper()
 	var edge ledger.Edge
 	var stored []ledger.Hash
@@ -184,8 +191,8 @@ func (w *world) forge(leaves [][]byte) *Log {
 		return nil
 	}
 	log := w.log()
-	note := w.sign(ledger.Checkpoint{Origin: log.origin, Size: edge.Size(), Root: edge.Root()})
-	return w.through(func(path string, data []byte) []byte {
+	note := w.sign(by, ledger.Checkpoint{Origin: log.origin, Size: edge.Size(), Root: edge.Root()})
+	forged := w.through(func(path string, data []byte) []byte {
 		if path == "/checkpoint" {
 			return note
 		}
@@ -203,6 +210,8 @@ func (w *world) forge(leaves [][]byte) *Log {
 		}
 		return data
 	})
+	forged.verifier = w.verifierOf(by)
+	return forged
 }
 
 // leaves reads the whole ledger.

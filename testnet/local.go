@@ -18,7 +18,8 @@ type Local struct {
 	Plan *Plan
 	Log  *slog.Logger
 
-	running map[string]*running
+	environment func(node string) node.Environment
+	running     map[string]*running
 }
 
 // running is one node that runs. It may live several lives; see node.Serve.
@@ -38,7 +39,7 @@ func NewLocal(ctx context.Context, o Options, log *slog.Logger) (*Local, error) 
 	if err != nil {
 		return nil, err
 	}
-	l := &Local{Plan: plan, Log: log, running: map[string]*running{}}
+	l := &Local{Plan: plan, Log: log, environment: o.Environment, running: map[string]*running{}}
 	for _, n := range plan.Nodes {
 		if err := l.Start(n.Name); err != nil {
 			return l, err
@@ -92,8 +93,12 @@ func (l *Local) Start(name string) error {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &running{stop: stop, done: make(chan error, 1)}
 	opened := make(chan struct{}, 1)
+	env := node.Environment{}
+	if l.environment != nil {
+		env = l.environment(name)
+	}
 	go func() {
-		r.done <- node.Serve(ctx, cfg, node.Environment{}, l.Log.With("node", name), func(n *node.Node) {
+		r.done <- node.Serve(ctx, cfg, env, l.Log.With("node", name), func(n *node.Node) {
 			r.life.Store(n)
 			select {
 			case opened <- struct{}{}:

@@ -53,7 +53,9 @@ type Options struct {
 	Hosts []string
 	// Prepare may change the command that starts a node process.
 	Prepare func(node string, cmd *exec.Cmd)
-	Now     time.Time
+	// Environment is the world around a node in this process; nil is the real one.
+	Environment func(node string) node.Environment
+	Now         time.Time
 }
 
 // MaxNodes is how many nodes one machine is asked to carry.
