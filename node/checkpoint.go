@@ -25,6 +25,9 @@ import (
 // whose ledger went another way hears of it within a round.
 const (
 	checkpointEvery = time.Second
+	// checkpointGap is the least time between two rounds, however often somebody
+	// asks for a checkpoint of now.
+	checkpointGap = 100 * time.Millisecond
 	// recosignAfter is how old a cosignature gets on a quiet network. By its time
 	// an auditor knows that a later leaf was not stamped before it.
 	recosignAfter    = 10 * time.Second
@@ -35,6 +38,7 @@ const (
 type checkpoints struct {
 	key      ed25519.PrivateKey
 	newest   atomic.Pointer[signedHead]
+	wanted   chan struct{}         // one place: somebody waits for a newer one
 	diverged atomic.Pointer[error] // why nothing is signed any more
 }
 
@@ -43,6 +47,7 @@ type signedHead struct {
 	checkpoint ledger.Checkpoint
 	note       []byte
 	lines      map[risk.ID]cosigned
+	complete   bool // every other node has had its say
 }
 
 type cosigned struct {
@@ -61,7 +66,14 @@ func (h *signedHead) text() []byte {
 
 // keepCheckpoint signs and has cosigned what the anchor has saved.
 func (n *Node) keepCheckpoint(ctx context.Context) error {
-	for pause(ctx, checkpointEvery) {
+	for pause(ctx, checkpointGap) {
+		timer := time.NewTimer(checkpointEvery - checkpointGap)
+		select {
+		case <-timer.C:
+		case <-n.checkpoints.wanted:
+		case <-ctx.Done():
+		}
+		timer.Stop()
 		head, err := n.signAnchored()
 		if err != nil {
 			n.log.Error("alarm", "error", fmt.Errorf("checkpoint: %w", err))
@@ -74,6 +86,37 @@ func (n *Node) keepCheckpoint(ctx context.Context) error {
 	return nil
 }
 
+// checkpointPatience is how long somebody who asks for a checkpoint waits for one of
+// now.
+const checkpointPatience = 2 * time.Second
+
+// freshCheckpoint gives a checkpoint of all that the view had when it was asked for,
+// or the newest there is if that does not come in time; nil if nothing is signed.
+func (n *Node) freshCheckpoint(ctx context.Context) *signedHead {
+	size := n.Head().Size
+	deadline := time.NewTimer(checkpointPatience)
+	defer deadline.Stop()
+	for {
+		head := n.checkpoints.newest.Load()
+		if head != nil && head.checkpoint.Size >= size || n.checkpoints.diverged.Load() != nil {
+			return head
+		}
+		select {
+		case n.checkpoints.wanted <- struct{}{}:
+		default: // it is known already
+		}
+		select {
+		case <-deadline.C:
+			return head
+		case <-ctx.Done():
+			return head
+		case <-n.closing:
+			return head
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 // signAnchored gives a new checkpoint if one is due; nil if not.
 func (n *Node) signAnchored() (*signedHead, error) {
 	if n.checkpoints.diverged.Load() != nil {
@@ -81,6 +124,9 @@ func (n *Node) signAnchored() (*signedHead, error) {
 	}
 	net, err := n.store.Network()
 	if err != nil || net == nil {
+		return nil, err
+	}
+	if err := n.saveAnchor(); err != nil {
 		return nil, err
 	}
 	anchored := n.anchor.load()
@@ -112,7 +158,7 @@ func (n *Node) freshlyCosigned(h *signedHead) bool {
 			return false
 		}
 	}
-	return len(h.lines) > 0
+	return h.complete
 }
 
 // cosignerName is the key name under which a node cosigns.
@@ -128,8 +174,9 @@ type opinion struct {
 // haveCosigned asks all other nodes for what they think of a checkpoint. Those of
 // other institutions that agree are named in it.
 func (n *Node) haveCosigned(ctx context.Context, head *signedHead) *signedHead {
-	head.lines = map[risk.ID]cosigned{}
-	opinions, voters := n.opinions(ctx, head)
+	head.lines = n.olderLines(head)
+	opinions, others, voters := n.opinions(ctx, head)
+	head.complete = len(opinions) == others
 	against := 0
 	for _, o := range opinions {
 		switch {
@@ -147,9 +194,6 @@ func (n *Node) haveCosigned(ctx context.Context, head *signedHead) *signedHead {
 		n.diverge(fmt.Errorf("at %d leaves this node's ledger has root %x, and a majority of the voters has another: it has diverged, signs nothing more, and is to be started again so that the others rebuild it", head.checkpoint.Size, head.checkpoint.Root))
 		return n.checkpoints.newest.Load()
 	}
-	if len(head.lines) == 0 {
-		head.lines = n.olderLines(head)
-	}
 	return head
 }
 
@@ -157,9 +201,9 @@ func (n *Node) haveCosigned(ctx context.Context, head *signedHead) *signedHead {
 // them can be reached.
 func (n *Node) olderLines(head *signedHead) map[risk.ID]cosigned {
 	if last := n.checkpoints.newest.Load(); last != nil && last.checkpoint == head.checkpoint {
-		return last.lines
+		return maps.Clone(last.lines)
 	}
-	return nil
+	return map[risk.ID]cosigned{}
 }
 
 // diverge ends this node's signatures. At its next start it is in doubt, and is
@@ -170,11 +214,11 @@ func (n *Node) diverge(why error) {
 	n.cast(why)
 }
 
-// opinions also counts the voters among all nodes.
-func (n *Node) opinions(ctx context.Context, head *signedHead) (heard []opinion, voters int) {
+// opinions also counts the other nodes, and the voters among all.
+func (n *Node) opinions(ctx context.Context, head *signedHead) (heard []opinion, others, voters int) {
 	nodes, err := n.store.Nodes()
 	if err != nil {
-		return nil, 0
+		return nil, 0, 0
 	}
 	ctx, cancel := context.WithTimeout(ctx, cosignerPatience)
 	defer cancel()
@@ -185,11 +229,12 @@ func (n *Node) opinions(ctx context.Context, head *signedHead) (heard []opinion,
 			voters++
 		}
 		if record.Node != n.id {
+			others++
 			wait.Go(func() { all[i] = n.opinion(ctx, record, head) })
 		}
 	}
 	wait.Wait()
-	return slices.DeleteFunc(all, func(o opinion) bool { return o.agree == "" && o.other == nil }), voters
+	return slices.DeleteFunc(all, func(o opinion) bool { return o.agree == "" && o.other == nil }), others, voters
 }
 
 // opinion holds an answer to the other's log key; what does not verify is none.
@@ -245,8 +290,13 @@ func (s *peerService) Cosign(ctx context.Context, req *apiv1.CosignRequest) (*ap
 	if why := n.checkpoints.diverged.Load(); why != nil {
 		return nil, status.Error(codes.FailedPrecondition, (*why).Error())
 	}
-	if saved := n.anchor.load().Size; theirs.Size > saved {
-		return nil, status.Errorf(codes.Unavailable, "checkpoint: is of %d leaves, %d are here; ask again in a moment", theirs.Size, saved)
+	ctx, cancel := context.WithTimeout(ctx, cosignerPatience)
+	defer cancel()
+	if _, err := n.checker.Wait(ctx, theirs.Size); err != nil {
+		return nil, status.Errorf(codes.Unavailable, "checkpoint: is of %d leaves, %d are here; ask again in a moment", theirs.Size, n.Head().Size)
+	}
+	if err := n.saveAnchor(); err != nil { // nothing is signed that could be forgotten
+		return nil, internal(err)
 	}
 	root, err := ledger.RootAt(theirs.Size, n.store.Hashes)
 	if err != nil {

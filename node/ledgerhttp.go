@@ -27,13 +27,13 @@ func (n *Node) serveLedger(mux *http.ServeMux) {
 	mux.HandleFunc("GET /state/verify", n.serveVerify)
 }
 
-func (n *Node) serveCheckpoint(w http.ResponseWriter, _ *http.Request) {
+func (n *Node) serveCheckpoint(w http.ResponseWriter, r *http.Request) {
+	head := n.freshCheckpoint(r.Context())
 	if why := n.checkpoints.diverged.Load(); why != nil {
 		w.Header().Set("Risknet-Diverged", "1")
 		http.Error(w, "checkpoint: "+(*why).Error(), http.StatusServiceUnavailable)
 		return
 	}
-	head := n.checkpoints.newest.Load()
 	if head == nil {
 		http.Error(w, "checkpoint: nothing is signed yet; ask again in a second", http.StatusServiceUnavailable)
 		return

@@ -79,6 +79,7 @@ func New(ctx context.Context, cfg Config, env Environment, log *slog.Logger) (*N
 	env = env.withDefaults()
 	n := &Node{cfg: cfg, env: env, log: log, now: env.Now, health: newHealth(),
 		closing: make(chan struct{}), nodesChanged: make(chan struct{}, 1), dropped: make(chan []byte, maxDropped), fatal: make(chan error, 1), damage: make(chan struct{}, 1)}
+	n.checkpoints.wanted = make(chan struct{}, 1)
 	err := n.open(ctx)
 	if err == nil {
 		n.metrics = newMetrics(n)

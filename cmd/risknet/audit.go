@@ -20,7 +20,8 @@ import (
 
 func newAuditCommand() *cobra.Command {
 	return newNoun("audit", "Verify the ledger without trusting a node",
-		newAuditVerifyCommand(), newAuditProveCommand(), newAuditReplayCommand(), newAuditTailCommand())
+		newAuditVerifyCommand(), newAuditProveCommand(), newAuditReplayCommand(), newAuditMonitorCommand(),
+		newAuditEvidenceCommand(), newAuditTailCommand())
 }
 
 // auditor is a profile with the ledger that it names.
