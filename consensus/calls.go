@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"cmp"
 	"io"
 	"strings"
 	"time"
@@ -9,13 +10,14 @@ import (
 )
 
 // What raft says to another server goes to that server alone, not to whoever
-// answers at its address.
+// answers at its address. Raft takes over a higher term from an answer as well.
 
 // AppendEntries also notes who answered. Heartbeats come this way.
 func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	asked := contact{asked: time.Now(), number: t.peers.next(), term: args.Term}
 	*resp = raft.AppendEntriesResponse{} // raft reuses it; an answer must not survive its question
 	err := t.NetworkTransport.AppendEntries(id, meantFor(id, target), args, resp)
+	err = cmp.Or(err, t.terms.within(resp.Term))
 	if err == nil && resp.Term == args.Term {
 		asked.last, asked.agreed = resp.LastLog, resp.Success
 		asked.matched = matched(args, resp)
@@ -50,15 +52,18 @@ func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAd
 }
 
 func (t *transport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
-	return t.NetworkTransport.RequestVote(id, meantFor(id, target), args, resp)
+	err := t.NetworkTransport.RequestVote(id, meantFor(id, target), args, resp)
+	return cmp.Or(err, t.terms.within(resp.Term))
 }
 
 func (t *transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
-	return t.NetworkTransport.RequestPreVote(id, meantFor(id, target), args, resp)
+	err := t.NetworkTransport.RequestPreVote(id, meantFor(id, target), args, resp)
+	return cmp.Or(err, t.terms.within(resp.Term))
 }
 
 func (t *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
-	return t.NetworkTransport.InstallSnapshot(id, meantFor(id, target), args, resp, data)
+	err := t.NetworkTransport.InstallSnapshot(id, meantFor(id, target), args, resp, data)
+	return cmp.Or(err, t.terms.within(resp.Term))
 }
 
 func (t *transport) TimeoutNow(id raft.ServerID, target raft.ServerAddress, args *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {

@@ -117,6 +117,9 @@ type gatedConn struct {
 	gate *Gate
 }
 
+// NetConn is the connection behind the gate.
+func (c *gatedConn) NetConn() net.Conn { return c.Conn }
+
 func (c *gatedConn) Close() error {
 	c.gate.mu.Lock()
 	delete(c.gate.open, c)

@@ -56,7 +56,7 @@ func TestMessagesThatWouldStopRaftAreRefused(t *testing.T) {
 				}
 				return nil
 			}
-			tr := &transport{held: func() error { return nil }, room: room, admit: func(payload []byte) error {
+			tr := &transport{terms: new(terms), held: func() error { return nil }, room: room, admit: func(payload []byte) error {
 				if string(payload) == "future" {
 					return errors.New("the stamp is too far ahead")
 				}

@@ -83,13 +83,16 @@ func (s *images) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	case <-s.stopping:
 		return nil, nil, ErrStopped
 	}
+	// Before the image is made: it is at this position or a later one, and the log may
+	// be cut while it is being written.
+	release := s.kept.hold(s.machine.Position().Index)
 	image, err := s.machine.OpenImage()
 	if err != nil {
+		release()
 		<-s.sending
 		return nil, nil, fmt.Errorf("open image: %w", err)
 	}
 	m, err := meta(stateID, image.Position(), image.Size())
-	release := s.kept.hold(image.Position().Index)
 	out := &outgoing{Image: image, left: image.Size(), counts: s.counts, done: func() { release(); <-s.sending }}
 	if err != nil {
 		out.Close()

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -23,7 +22,7 @@ const prefaceVersion = 1
 // maxID is the longest id of a server, in bytes: the length is one byte.
 const maxID = 255
 
-// errMisdirected is what the first read of a refused connection gives.
+// errMisdirected closes a connection before raft has it.
 var errMisdirected = errors.New("the connection is meant for another server")
 
 // meantFor carries the server's id to Dial, past raft's transport, which knows
@@ -68,42 +67,4 @@ func readPreface(r io.Reader) (string, error) {
 		return "", err
 	}
 	return string(id), nil
-}
-
-// prefacedConn reads the preface at the first Read, so that a silent caller
-// holds up nobody but itself.
-type prefacedConn struct {
-	net.Conn
-	check    func(id string) error
-	patience time.Duration
-	once     sync.Once
-	err      error
-}
-
-func (c *prefacedConn) Read(p []byte) (int, error) {
-	c.once.Do(func() { c.err = c.open() })
-	if c.err != nil {
-		return 0, c.err
-	}
-	return c.Conn.Read(p)
-}
-
-// open closes what is not meant for this server. To raft it is a connection that
-// ended before it began.
-func (c *prefacedConn) open() error {
-	if err := c.Conn.SetReadDeadline(time.Now().Add(c.patience)); err != nil {
-		return io.EOF
-	}
-	id, err := readPreface(c.Conn)
-	if err == nil {
-		err = c.check(id)
-	}
-	if err == nil {
-		err = c.Conn.SetReadDeadline(time.Time{})
-	}
-	if err != nil {
-		_ = c.Conn.Close() // the caller learns as much as there is to learn
-		return io.EOF
-	}
-	return nil
 }

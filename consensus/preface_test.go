@@ -1,8 +1,10 @@
 package consensus
 
 import (
+	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"slices"
 	"testing"
@@ -69,20 +71,16 @@ func TestWipedServerNeverAnswersForItsFormerSelf(t *testing.T) {
 }
 
 func TestPreface(t *testing.T) {
-	read := func(c *prefacedConn) (string, error) {
-		raw, err := io.ReadAll(c)
-		return string(raw), err
-	}
 	for _, test := range []struct {
-		name, sent, got string
-		closed          bool
+		name, sent string
+		let        bool
 	}{
-		{"meant for us", "\x01\x02s1hello", "hello", false},
-		{"meant for another", "\x01\x02s2hello", "", true},
-		{"meant for nobody", "\x01\x00hello", "", true},
-		{"of another version", "\x02\x02s1hello", "", true},
-		{"raft's own bytes", "\x00\x87\xa3abc", "", true},
-		{"too short", "\x01\x05s1", "", true},
+		{"meant for us", "\x01\x02s1hello", true},
+		{"meant for another", "\x01\x02s2hello", false},
+		{"meant for nobody", "\x01\x00hello", false},
+		{"of another version", "\x02\x02s1hello", false},
+		{"raft's own bytes", "\x00\x87\xa3abc", false},
+		{"too short", "\x01\x05s1", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			near, far := net.Pipe()
@@ -90,17 +88,18 @@ func TestPreface(t *testing.T) {
 				near.Write([]byte(test.sent))
 				near.Close()
 			}()
-			got, err := read(&prefacedConn{Conn: far, patience: time.Minute, check: func(id string) error {
-				if id != "s1" {
-					return errMisdirected
-				}
-				return nil
-			}})
-			if got != test.got || err != nil {
-				t.Fatalf("read %q (%v), want %q", got, err, test.got)
+			d := &door{conns: make(chan net.Conn, 1), shut: make(chan struct{})}
+			ds := &doors{t: &transport{id: "s1", log: newBridge(slog.New(slog.DiscardHandler))}, patience: time.Minute, open: map[string]*door{"": d},
+				peer: func(context.Context, net.Conn) (Peer, error) { return anybody{}, nil }}
+			if err := ds.admit(far); (err == nil) != test.let {
+				t.Fatalf("the answer is %v", err)
 			}
-			if _, err := far.Write([]byte{1}); test.closed && err == nil {
-				t.Fatal("the connection is still open")
+			if !test.let {
+				_ = far.Close() // as who accepts does
+				return
+			}
+			if got, err := io.ReadAll(<-d.conns); string(got) != "hello" || err != nil {
+				t.Fatalf("raft reads %q (%v)", got, err)
 			}
 		})
 	}

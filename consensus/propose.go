@@ -15,7 +15,10 @@ const (
 	// entries of its own than the others keep behind their images.
 	maxInFlight = 256
 	// MaxPayload is the longest payload of one entry, in bytes.
-	MaxPayload = 4 << 20
+	MaxPayload = 1 << 20
+	// maxAppendEntries is how many entries one message carries. With the longest
+	// payloads it bounds what a peer can make this server hold in memory.
+	maxAppendEntries = 16
 )
 
 func errTooLarge(n int) error {

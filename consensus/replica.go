@@ -23,6 +23,17 @@ type Config struct {
 	Dial     Dialer       // authenticates the called
 	Gate     *Gate        // optional: cuts this server off
 
+	// Peer, if set, tells who is at the other end of a connection, incoming or dialled;
+	// a connection for which it fails is closed. Nobody may speak as a server that is
+	// not its own.
+	Peer func(ctx context.Context, conn net.Conn) (Peer, error)
+
+	// Vouch, if set, asks the others whether a server leads in a term. It is asked
+	// about a leader for which this server did not vote; until it confirms, such a
+	// leader's entries and images are refused, and nobody but the leader of a term is
+	// one. It may take a while, and ends with its context.
+	Vouch func(ctx context.Context, server string, term uint64) bool
+
 	Now    func() time.Time // the clock behind stamps; time.Now
 	Logger *slog.Logger     // slog.Default
 
@@ -100,6 +111,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Room == nil {
 		c.Room = func(uint64) error { return nil }
 	}
+	if c.Peer == nil {
+		c.Peer = func(context.Context, net.Conn) (Peer, error) { return anybody{}, nil }
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -126,7 +140,7 @@ func (c *Config) raftConfig(logger *bridge, notify chan<- bool) *raft.Config {
 	rc.ElectionTimeout = c.Election
 	rc.LeaderLeaseTimeout = c.Lease
 	rc.CommitTimeout = c.CommitTimeout
-	rc.MaxAppendEntries = 32
+	rc.MaxAppendEntries = maxAppendEntries
 	rc.BatchApplyCh = true
 	rc.ShutdownOnRemove = false
 	rc.TrailingLogs = c.TrailingLogs
@@ -206,8 +220,14 @@ func Start(cfg Config, machine Machine) (*Replica, error) {
 		quit:     make(chan struct{}),
 	}
 	r.disk = newDisk(store, &r.cfg, r.delivery.fail, logger)
-	r.trans = newTransport(&r.cfg, &r.disk.gate, r.peers, logger)
 	r.terms = &terms{StableStore: r.disk, onTerm: cfg.OnTerm, fail: r.delivery.fail, told: term}
+	r.terms.known.Store(term)
+	r.trans = newTransport(r, logger)
+	if last, err := store.LastIndex(); at.Index > 0 || last > 0 || err != nil {
+		// Until raft runs: this server knows a network.
+		unknown := func() []Server { return make([]Server, 1) }
+		r.trans.servers.Store(&unknown)
+	}
 	notify := make(chan bool, 16)
 	if err := r.startRaft(machine, logger, notify); err != nil {
 		return nil, errors.Join(err, r.trans.Close(), store.Close())
@@ -234,6 +254,10 @@ func (r *Replica) startRaft(machine Machine, logger *bridge, notify chan<- bool)
 	kept := &kept{}
 	r.raft, err = raft.NewRaft(r.cfg.raftConfig(logger, notify), r.delivery, guardedLog{r.disk, r.delivery, kept, r.fate},
 		r.terms, newImages(machine, &r.delivery.counts, kept, r.stopping), r.trans)
+	if err == nil {
+		servers := r.Servers
+		r.trans.servers.Store(&servers)
+	}
 	return err
 }
 

@@ -31,7 +31,8 @@ type terms struct {
 	raft.StableStore
 	onTerm func(uint64) error
 	fail   func(error) error
-	begun  atomic.Bool // raft has stored its term once, at its start
+	begun  atomic.Bool   // raft has stored its term once, at its start
+	known  atomic.Uint64 // the term as it is stored
 
 	mu   sync.Mutex
 	told uint64 // the highest term told, or known when we started
@@ -40,8 +41,12 @@ type terms struct {
 func (t *terms) SetUint64(key []byte, value uint64) error {
 	first := string(key) == keyTerm && !t.begun.Swap(true) // on the goroutine of Start
 	err := t.set(key, value)
-	if err == nil || string(key) != keyTerm {
+	if string(key) != keyTerm {
 		return err
+	}
+	if err == nil {
+		t.known.Store(value)
+		return nil
 	}
 	t.fail(fmt.Errorf("store term %d: %w", value, err))
 	if !first {
@@ -59,6 +64,23 @@ func (t *terms) set(key []byte, value uint64) error {
 		}
 	}
 	return t.StableStore.SetUint64(key, value)
+}
+
+// maxTermsAhead is how far another server's term may be ahead of ours: twelve days of
+// nothing but an election each second. Raft takes every higher term, and one near
+// the end of its numbers would be the last.
+const maxTermsAhead = 1 << 20
+
+// maxTerm is the limit for a server that is new, and knows no term yet.
+const maxTerm = 1 << 62
+
+// within refuses a term that no network has come to.
+func (t *terms) within(term uint64) error {
+	known := t.known.Load()
+	if term <= known+maxTermsAhead || known == 0 && term <= maxTerm {
+		return nil
+	}
+	return fmt.Errorf("term %d is too far ahead of this server's, %d", term, known)
 }
 
 func (t *terms) tell(term uint64) error {

@@ -13,28 +13,30 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// streamLayer carries raft over the caller's listener and dialer.
+// streamLayer carries what raft sends. What comes in goes through doors.
 type streamLayer struct {
-	net.Listener
 	dial      Dialer
 	advertise string
-	check     func(id string) error // judges whom a caller wants
-	patience  time.Duration         // with a caller's preface
+	closed    chan struct{}
+	once      *sync.Once
+	peer      func(ctx context.Context, conn net.Conn) (Peer, error)
 }
 
 // Addr is the address that peers use, not the one we listen on.
 func (s streamLayer) Addr() net.Addr { return address(s.advertise) }
 
-// Accept never waits for what a caller has to say.
+// Accept gives nothing.
 func (s streamLayer) Accept() (net.Conn, error) {
-	conn, err := s.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &prefacedConn{Conn: conn, check: s.check, patience: s.patience}, nil
+	<-s.closed
+	return nil, net.ErrClosed
 }
 
-// Dial gets a target of meantFor's making.
+func (s streamLayer) Close() error {
+	s.once.Do(func() { close(s.closed) })
+	return nil
+}
+
+// Dial gets a target of meantFor's making. Who answers there must be who is meant.
 func (s streamLayer) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -43,7 +45,14 @@ func (s streamLayer) Dial(to raft.ServerAddress, timeout time.Duration) (net.Con
 	if err != nil {
 		return nil, err
 	}
-	if err := writePreface(ctx, conn, id); err != nil {
+	peer, err := s.peer(ctx, conn)
+	if err == nil {
+		err = peer.SpeaksFor(id)
+	}
+	if err == nil {
+		err = writePreface(ctx, conn, id)
+	}
+	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil
@@ -61,6 +70,7 @@ type transport struct {
 	id      string
 	log     *bridge
 	peers   *peers
+	terms   *terms
 	admit   func(payload []byte) error
 	held    func() error // why this server takes nothing new
 	room    func(bytes uint64) error
@@ -71,30 +81,39 @@ type transport struct {
 	aside   Gate  // cut while this server lets others lead
 	work    sync.WaitGroup
 	refused atomic.Uint64 // connections that were meant for another server
+
+	doors     *doors
+	beat      atomic.Pointer[func(raft.RPC)] // raft's way for heartbeats, past its queue
+	claims    *claims
+	servers   atomic.Pointer[func() []Server] // the newest configuration that raft knows
+	ioTimeout time.Duration
 }
 
 var _ raft.WithPreVote = (*transport)(nil)
 
 // newTransport takes a gate of the replica's own, beside the caller's.
-func newTransport(cfg *Config, own *Gate, seen *peers, logger *bridge) *transport {
-	conns := new(Gate)
+func newTransport(r *Replica, logger *bridge) *transport {
+	cfg, own, conns := &r.cfg, &r.disk.gate, new(Gate)
 	t := &transport{
-		id:      cfg.ID,
-		log:     logger,
-		peers:   seen,
-		admit:   cfg.Admit,
-		held:    cfg.held,
-		room:    cfg.Room,
-		checked: make(chan raft.RPC),
-		done:    make(chan struct{}),
-		conns:   conns,
+		id:        cfg.ID,
+		log:       logger,
+		peers:     r.peers,
+		terms:     r.terms,
+		admit:     cfg.Admit,
+		held:      cfg.held,
+		room:      cfg.Room,
+		checked:   make(chan raft.RPC),
+		done:      make(chan struct{}),
+		conns:     conns,
+		ioTimeout: cfg.IOTimeout,
 	}
+	t.claims = &claims{vouch: cfg.Vouch, quit: t.done, work: &t.work, asking: map[claim]bool{}, asked: map[claim]time.Time{}}
 	stream := streamLayer{
-		Listener:  conns.Listener(t.aside.Listener(own.Listener(cfg.Gate.Listener(cfg.Listener)))),
 		dial:      conns.Dialer(t.aside.Dialer(own.Dialer(cfg.Gate.Dialer(cfg.Dial)))),
 		advertise: cfg.Advertise,
-		check:     t.checkAddressee,
-		patience:  cfg.IOTimeout,
+		closed:    make(chan struct{}),
+		once:      new(sync.Once),
+		peer:      cfg.Peer,
 	}
 	t.NetworkTransport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:                  stream,
@@ -103,7 +122,9 @@ func newTransport(cfg *Config, own *Gate, seen *peers, logger *bridge) *transpor
 		Logger:                  logger,
 		MsgpackUseNewTimeFormat: true,
 	})
-	t.work.Go(t.guard)
+	t.doors = &doors{t: t, peer: cfg.Peer, patience: cfg.IOTimeout, unknown: make(chan struct{}, maxUnknown), open: map[string]*door{},
+		listener: conns.Listener(t.aside.Listener(own.Listener(cfg.Gate.Listener(cfg.Listener))))}
+	t.work.Go(t.doors.accept)
 	return t
 }
 
@@ -121,24 +142,82 @@ func (t *transport) checkAddressee(id string) error {
 // Consumer gives raft only what the guard let pass.
 func (t *transport) Consumer() <-chan raft.RPC { return t.checked }
 
-func (t *transport) guard() {
-	incoming := t.NetworkTransport.Consumer()
+// SetHeartbeatHandler takes raft's handler; the doors call it behind the guard.
+func (t *transport) SetHeartbeatHandler(handle func(raft.RPC)) { t.beat.Store(&handle) }
+
+// heartbeat goes past raft's queue, as raft wishes: a leader that is busy writing is
+// still heard.
+func (t *transport) heartbeat(from *door, rpc raft.RPC) {
+	if err := t.pass(from, rpc.Command); err != nil {
+		rpc.Respond(nil, err)
+		return
+	}
+	if handle := t.beat.Load(); handle != nil && *handle != nil {
+		(*handle)(rpc)
+		return
+	}
+	t.hand(rpc)
+}
+
+func (t *transport) guard(from *door) {
+	incoming := from.raft.Consumer()
 	for {
 		select {
 		case rpc := <-incoming:
-			if err := t.check(rpc.Command); err != nil {
+			if err := t.pass(from, rpc.Command); err != nil {
 				t.refuse(rpc, err)
 				continue
 			}
-			select {
-			case t.checked <- rpc:
-			case <-t.done:
+			if c, ok := rpc.Command.(*raft.InstallSnapshotRequest); ok {
+				from.image.Store(c.Size)
+			}
+			if c, ok := rpc.Command.(*raft.RequestVoteRequest); ok {
+				rpc = t.noteVote(c, rpc)
+			}
+			if !t.hand(rpc) {
 				return
 			}
 		case <-t.done:
 			return
 		}
 	}
+}
+
+// hand gives raft a message; false if there is nobody any more to take it.
+func (t *transport) hand(rpc raft.RPC) bool {
+	select {
+	case t.checked <- rpc:
+		return true
+	case <-t.done:
+		rpc.Respond(nil, raft.ErrTransportShutdown)
+		return false
+	}
+}
+
+// noteVote reads raft's answer on its way.
+func (t *transport) noteVote(c *raft.RequestVoteRequest, rpc raft.RPC) raft.RPC {
+	answer := make(chan raft.RPCResponse, 1)
+	onward := rpc
+	onward.RespChan = answer
+	t.work.Go(func() {
+		select {
+		case said := <-answer:
+			if vote, ok := said.Response.(*raft.RequestVoteResponse); ok && said.Error == nil && vote.Granted {
+				t.claims.vote(string(c.ID), c.Term)
+			}
+			rpc.RespChan <- said
+		case <-t.done:
+		}
+	})
+	return onward
+}
+
+// pass is all that is asked of a message before raft sees it.
+func (t *transport) pass(from *door, command any) error {
+	if err := t.checkSender(from.peer, command); err != nil {
+		return err
+	}
+	return t.check(command)
 }
 
 // refuse answers with an error, behind an image that is still on its way: what
@@ -158,6 +237,9 @@ func (t *transport) refuse(rpc raft.RPC, err error) {
 // check refuses what would make raft panic, and entries that the caller does not
 // admit. Raft itself trusts whatever decodes.
 func (t *transport) check(command any) error {
+	if err := t.terms.within(termOf(command)); err != nil {
+		return err
+	}
 	switch c := command.(type) {
 	case *raft.AppendEntriesRequest:
 		if len(c.Entries) > 0 {
@@ -168,6 +250,9 @@ func (t *transport) check(command any) error {
 		for i, entry := range c.Entries {
 			if entry == nil || entry.Index != c.PrevLogEntry+uint64(i)+1 {
 				return errors.New("append: entries are not consecutive")
+			}
+			if entry.Term > c.Term {
+				return fmt.Errorf("append: entry %d: term %d is above its leader's, %d", entry.Index, entry.Term, c.Term)
 			}
 			if err := t.checkEntry(entry); err != nil {
 				return fmt.Errorf("append: entry %d: %w", entry.Index, err)
@@ -233,7 +318,7 @@ func decodeConfiguration(data []byte) (c raft.Configuration, err error) {
 // Close ends the listener and every connection, so that nothing waits on a peer.
 func (t *transport) Close() error {
 	t.once.Do(func() { close(t.done) })
-	err := t.NetworkTransport.Close()
+	err := errors.Join(t.NetworkTransport.Close(), t.doors.close())
 	t.conns.Cut()
 	t.work.Wait()
 	return err
