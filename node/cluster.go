@@ -34,7 +34,7 @@ func (n *Node) status() *apiv1.NodeStatusResponse {
 		Applied: position.Index, Committed: stats.Committed, AgeMs: n.checker.Age().Milliseconds(),
 		Listings: n.store.Count(), RulesVersion: view.ProgramVersion, Leader: stats.LeaderID,
 		Ready: n.ready() == nil, Server: n.life.server(), LedgerFrom: n.store.LedgerFrom(),
-		TokenEpochs: epochs,
+		TokenEpochs: epochs, Term: stats.Term,
 	}
 }
 

@@ -53,11 +53,13 @@ type Node struct {
 	waits    atomic.Pointer[error] // why there is nothing here yet
 	abandon  atomic.Bool
 
+	learned      learned
 	backingUp    sync.Mutex    // one backup at a time
 	verifying    sync.Mutex    // one verification that was asked for
 	fatal        chan error    // one place: why the node must stop
 	damage       chan struct{} // one place: a check has met what looks like damage
 	clockSetBack atomic.Bool   // the next stamp may be lower than the last
+	ordering     chan struct{} // closed when order is there
 	closing      chan struct{} // closed when calls under way are to end
 	dropped      chan []byte   // entries that a later leader did not have
 	nodesChanged chan struct{} // one place: the node records are to be looked at
@@ -78,7 +80,7 @@ type Node struct {
 func New(ctx context.Context, cfg Config, env Environment, log *slog.Logger) (*Node, error) {
 	env = env.withDefaults()
 	n := &Node{cfg: cfg, env: env, log: log, now: env.Now, health: newHealth(),
-		closing: make(chan struct{}), nodesChanged: make(chan struct{}, 1), dropped: make(chan []byte, maxDropped), fatal: make(chan error, 1), damage: make(chan struct{}, 1)}
+		closing: make(chan struct{}), ordering: make(chan struct{}), nodesChanged: make(chan struct{}, 1), dropped: make(chan []byte, maxDropped), fatal: make(chan error, 1), damage: make(chan struct{}, 1)}
 	n.checkpoints.wanted = make(chan struct{}, 1)
 	err := n.open(ctx)
 	if err == nil {

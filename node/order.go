@@ -34,6 +34,8 @@ func (n *Node) startOrder() error {
 		SnapshotInterval:  n.cfg.Raft.SnapshotInterval,
 		Admit:             n.admitEntry,
 		OnDropped:         n.takeBack,
+		Peer:              n.peerOf,
+		Vouch:             n.vouch,
 		OnTerm:            n.anchorTerm,
 		Hold:              n.disk.hold,
 		Room:              n.disk.roomForState,
@@ -46,6 +48,7 @@ func (n *Node) startOrder() error {
 		return err
 	}
 	n.order = order
+	close(n.ordering)
 	return nil
 }
 

@@ -2204,7 +2204,9 @@ type NodeStatusResponse struct {
 	// The first leaf that this node holds itself.
 	LedgerFrom uint64 `protobuf:"varint,15,opt,name=ledger_from,json=ledgerFrom,proto3" json:"ledger_from,omitempty"`
 	// Epochs whose token key this node has, in use or not.
-	TokenEpochs   []uint32 `protobuf:"varint,16,rep,packed,name=token_epochs,json=tokenEpochs,proto3" json:"token_epochs,omitempty"`
+	TokenEpochs []uint32 `protobuf:"varint,16,rep,packed,name=token_epochs,json=tokenEpochs,proto3" json:"token_epochs,omitempty"`
+	// Of raft, in which leader leads.
+	Term          uint64 `protobuf:"varint,20,opt,name=term,proto3" json:"term,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2349,6 +2351,13 @@ func (x *NodeStatusResponse) GetTokenEpochs() []uint32 {
 		return x.TokenEpochs
 	}
 	return nil
+}
+
+func (x *NodeStatusResponse) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
 }
 
 type StatusRequest struct {
@@ -3240,7 +3249,7 @@ const file_v1_network_proto_rawDesc = "" +
 	"\x10OverridesRequest\"G\n" +
 	"\x11OverridesResponse\x122\n" +
 	"\toverrides\x18\x01 \x03(\v2\x14.risknet.v1.OverrideR\toverrides\"\x13\n" +
-	"\x11NodeStatusRequest\"\xa6\x03\n" +
+	"\x11NodeStatusRequest\"\xba\x03\n" +
 	"\x12NodeStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
@@ -3259,7 +3268,8 @@ const file_v1_network_proto_rawDesc = "" +
 	"\x06server\x18\x0e \x01(\tR\x06server\x12\x1f\n" +
 	"\vledger_from\x18\x0f \x01(\x04R\n" +
 	"ledgerFrom\x12!\n" +
-	"\ftoken_epochs\x18\x10 \x03(\rR\vtokenEpochs\"\x0f\n" +
+	"\ftoken_epochs\x18\x10 \x03(\rR\vtokenEpochs\x12\x12\n" +
+	"\x04term\x18\x14 \x01(\x04R\x04term\"\x0f\n" +
 	"\rStatusRequest\";\n" +
 	"\x0eStatusResponse\x12)\n" +
 	"\x04rows\x18\x01 \x03(\v2\x15.risknet.v1.StatusRowR\x04rows\"\xc3\x02\n" +

@@ -93,6 +93,9 @@ func nextData(f *os.File, at int64) int64 {
 func copyState(from, to string) error {
 	for {
 		before, err := names(from)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // an older state is just being removed
+		}
 		if err != nil {
 			return err
 		}
@@ -101,7 +104,7 @@ func copyState(from, to string) error {
 		}
 		err = copyTree(from, to)
 		after, again := names(from)
-		if again != nil {
+		if again != nil && !errors.Is(again, fs.ErrNotExist) {
 			return again
 		}
 		if slices.Equal(before, after) {
