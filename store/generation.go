@@ -191,9 +191,10 @@ func get(txn *badger.Txn, key []byte) ([]byte, error) {
 
 // walk visits all keys under a prefix in order. The item is good until the next.
 // Badger's iterators take a damaged block for the end and say nothing, so who
-// must see every key counts them; see walkLinks.
-func walk(txn *badger.Txn, prefix []byte, values bool, visit func(item *badger.Item) error) error {
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: values, PrefetchSize: 100})
+// must see every key counts them; see walkLinks. Nothing is fetched ahead: that
+// costs a goroutine for each value, and they all stand beside their keys.
+func walk(txn *badger.Txn, prefix []byte, visit func(item *badger.Item) error) error {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
 		if err := visit(it.Item()); err != nil {

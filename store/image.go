@@ -140,9 +140,9 @@ func writeImage(f io.Writer, m *meta, txn *badger.Txn) error {
 	for _, prefix := range []byte("bcefhiklnorst") {
 		var err error
 		if prefix == prefixLink {
-			err = walkLinks(txn, true, part)
+			err = walkLinks(txn, part)
 		} else {
-			err = walk(txn, []byte{prefix}, true, part) // the receiver counts these
+			err = walk(txn, []byte{prefix}, part) // the receiver counts these
 		}
 		if err != nil {
 			return err

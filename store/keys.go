@@ -50,8 +50,11 @@ func bodyKey(id risk.ItemID) []byte {
 	return id.AppendTo(append(make([]byte, 0, 11), prefixBody))
 }
 
+// dueHead is what stands before the record's key in a due key.
+const dueHead = 1 + 1 + 8
+
 func dueKey(due int64, key []byte) []byte {
-	dst := append(make([]byte, 0, 10+len(key)), prefixDue, key[0])
+	dst := append(make([]byte, 0, dueHead+len(key)), prefixDue, key[0])
 	dst = binary.BigEndian.AppendUint64(dst, uint64(due))
 	return append(dst, key...)
 }

@@ -27,7 +27,7 @@ func (s *Store) Reader() *Reader { return &Reader{s.now.Load().gen} }
 // and is not, or is older than its link, is ErrDamaged.
 func (r *Reader) Standing(version uint64, kind risk.Kind, token risk.Token) (list []risk.Standing, sum uint16, err error) {
 	err = r.gen.view(version, func(txn *badger.Txn) error {
-		return walk(txn, subjectPrefix(kind, token), true, func(item *badger.Item) error {
+		return walk(txn, subjectPrefix(kind, token), func(item *badger.Item) error {
 			one, err := standingAt(txn, item)
 			if err != nil {
 				return err
@@ -41,7 +41,7 @@ func (r *Reader) Standing(version uint64, kind risk.Kind, token risk.Token) (lis
 
 // walkLinks visits every link, and says so if one cannot be read: a filter made
 // of fewer would let listed subjects pass.
-func walkLinks(txn *badger.Txn, values bool, visit func(item *badger.Item) error) error {
+func walkLinks(txn *badger.Txn, visit func(item *badger.Item) error) error {
 	raw, err := get(txn, []byte(keyMeta))
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func walkLinks(txn *badger.Txn, values bool, visit func(item *badger.Item) error
 		}
 	}
 	n := uint64(0)
-	err = walk(txn, []byte{prefixLink}, values, func(item *badger.Item) error {
+	err = walk(txn, []byte{prefixLink}, func(item *badger.Item) error {
 		n++
 		return visit(item)
 	})
@@ -87,27 +87,22 @@ func standingAt(txn *badger.Txn, at *badger.Item) (*risk.Standing, error) {
 
 // standingOf is standing where the record is at hand.
 func standingOf(txn *badger.Txn, id risk.ListingID, raw []byte) (*risk.Standing, error) {
-	one, _, err := standingAndBody(txn, id, raw)
-	return one, err
-}
-
-func standingAndBody(txn *badger.Txn, id risk.ListingID, raw []byte) (*risk.Standing, risk.Body, error) {
 	l, err := risk.ReadListing(id, raw)
 	if err != nil {
-		return nil, risk.Body{}, fmt.Errorf("%w: listing %s: %w", ErrDamaged, id, err)
+		return nil, fmt.Errorf("%w: listing %s: %w", ErrDamaged, id, err)
 	}
 	body, err := readBody(txn, l.Rev)
 	if err == nil && body.Erased() {
 		err = errors.New("has no body")
 	}
 	if err != nil {
-		return nil, body, fmt.Errorf("%w: listing %s: %w", ErrDamaged, id, err)
+		return nil, fmt.Errorf("%w: listing %s: %w", ErrDamaged, id, err)
 	}
 	content, err := risk.DecodeListingBody(body.Data)
 	if err != nil {
-		return nil, body, fmt.Errorf("%w: listing %s: %w", ErrDamaged, id, err)
+		return nil, fmt.Errorf("%w: listing %s: %w", ErrDamaged, id, err)
 	}
-	return &risk.Standing{Listing: *l, Body: *content}, body, nil
+	return &risk.Standing{Listing: *l, Body: *content}, nil
 }
 
 // Tokens yields each token that has a listing, once, in the order of the keys,
@@ -116,7 +111,7 @@ func (r *Reader) Tokens(version uint64, yield func(risk.Kind, risk.Token, uint16
 	return r.gen.scan(version, func(txn *badger.Txn) error {
 		var last Key
 		var sum uint16
-		err := walkLinks(txn, false, func(item *badger.Item) error {
+		err := walkLinks(txn, func(item *badger.Item) error {
 			raw := item.Key()
 			k := Key{Kind: risk.Kind(raw[1]), Token: risk.Token(raw[2:18])}
 			if k != last && last != (Key{}) {
@@ -139,7 +134,7 @@ func (r *Reader) Tokens(version uint64, yield func(risk.Kind, risk.Token, uint16
 // their tokens, which tells nothing.
 func (s *Store) Listings(ctx context.Context, visit func(*risk.Standing) error) error {
 	return s.scanNewest(func(_ *meta, txn *badger.Txn) error {
-		return walkLinks(txn, true, func(item *badger.Item) error {
+		return walkLinks(txn, func(item *badger.Item) error {
 			one, err := standingAt(txn, item)
 			if err != nil {
 				return err
@@ -270,7 +265,7 @@ func (s *Store) Rescan() (risk.Hash, error) {
 	e := newElement()
 	err := s.scanNewest(func(_ *meta, txn *badger.Txn) error {
 		for _, table := range tables {
-			err := walk(txn, []byte{table}, true, func(item *badger.Item) error {
+			err := walk(txn, []byte{table}, func(item *badger.Item) error {
 				return item.Value(func(value []byte) error {
 					lanes.add(e, item.Key(), value)
 					return nil

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -262,106 +263,57 @@ func loadEdge(batch *badger.WriteBatch, head *imageHead) error {
 func verify(m *meta) error {
 	txn := m.gen.db.NewTransactionAt(m.version(), false)
 	defer txn.Discard()
-	net, err := risk.LoadNetwork(&reader{meta: m})
-	if err != nil {
-		return badImage("its network: %v", err)
+	if err := errors.Join(verifyListings(m, txn), verifyRuleSets(txn)); err != nil {
+		return fmt.Errorf("%w: %w", ErrImage, err)
 	}
-	// A reset of the network's time can let a newer listing go, and with it the
-	// link, before an older one of the same key.
-	strict := net == nil || net.Resets == 0
-	led, err := verifyListings(txn, m, strict)
-	return errors.Join(err, countLinks(txn, led), verifyRuleSets(txn))
+	return nil
 }
 
-// countLinks: there is a link for each listing that its own key leads to, and
-// none besides, so each leads to what it is about. Only if the numbers differ is
-// each link followed, which costs two reads, to name the one that is wrong.
-func countLinks(txn *badger.Txn, led uint64) error {
-	links := uint64(0)
-	err := walkLinks(txn, false, func(*badger.Item) error { links++; return nil })
-	if err != nil || links == led {
+func verifyListings(m *meta, txn *badger.Txn) error {
+	scan, err := scanListings(context.Background(), m, txn)
+	if err != nil {
 		return err
 	}
-	return verifyLinks(txn)
-}
-
-// verifyLinks: each link leads to a listing that it is about.
-func verifyLinks(txn *badger.Txn) error {
-	return walkLinks(txn, true, func(item *badger.Item) error {
-		key := risk.ParseListingKey(item.Key()[1:])
-		one, err := standingAt(txn, item)
-		if err != nil {
-			return badImage("%v", err)
-		}
-		if one.Key() != key {
-			return badImage("a link leads to listing %s, which is about something else", one.Listing.ID)
-		}
-		return nil
-	})
-}
-
-// verifyListings: each listing has the body that it committed to, and its key a
-// link to it or to a newer one. It counts those that the link of their key leads
-// to.
-func verifyListings(txn *badger.Txn, m *meta, strict bool) (led uint64, err error) {
+	defer scan.close()
 	n := uint64(0)
-	err = walk(txn, []byte{risk.TableListings}, true, func(item *badger.Item) error {
+	err = walk(txn, []byte{risk.TableListings}, func(item *badger.Item) error {
 		n++
-		raw, err := item.ValueCopy(nil)
-		if err != nil {
-			return err
-		}
-		one, body, err := standingAndBody(txn, risk.ParseListingRecordKey(item.Key()), raw)
-		if err != nil {
-			return badImage("%v", err)
-		}
-		l := &one.Listing
-		link, err := findLink(txn, one.Key())
-		if err != nil {
-			return badImage("%v", err)
-		}
-		if older := link.to.Leaf < l.ID.Leaf || link.to.Leaf == l.ID.Leaf && link.to.Item < l.ID.Item; strict && (!link.is || older) {
-			return badImage("no link leads to listing %s", l.ID)
-		}
-		if link.is && link.to == l.ID {
-			led++
-			if link.version != item.Version() {
-				return badImage("listing %s has changed since its link was written", l.ID)
-			}
-		}
-		return holdBody(&body, l.Rev, l.Item.Commitment)
+		return item.Value(func(raw []byte) error {
+			return scan.hold(risk.ParseListingRecordKey(item.Key()), item.Version(), raw)
+		})
 	})
 	if err == nil && n != m.listings {
-		err = fmt.Errorf("%w: %d of %d listings can be read", ErrDamaged, n, m.listings)
+		err = damage("%d of %d listings can be read", n, m.listings)
 	}
-	return led, err
+	if err != nil {
+		return err
+	}
+	return scan.agree()
 }
 
 func verifyRuleSets(txn *badger.Txn) error {
-	return walk(txn, []byte{risk.TableRuleSets}, true, func(item *badger.Item) error {
-		raw, err := item.ValueCopy(nil)
-		if err != nil {
-			return err
-		}
-		set, err := risk.ReadRuleSet(item.Key(), raw)
-		if err != nil {
-			return badImage("a rule set: %v", err)
-		}
-		return verifyBody(txn, risk.ItemID{Leaf: set.Leaf}, set.Commitment)
+	return walk(txn, []byte{risk.TableRuleSets}, func(item *badger.Item) error {
+		return item.Value(func(raw []byte) error {
+			set, err := risk.ReadRuleSet(item.Key(), raw)
+			if err != nil {
+				return fmt.Errorf("a rule set: %w", err)
+			}
+			return verifyBody(txn, risk.ItemID{Leaf: set.Leaf}, set.Commitment)
+		})
 	})
 }
 
 func verifyBody(txn *badger.Txn, id risk.ItemID, commitment risk.Hash) error {
 	body, err := readBody(txn, id)
 	if err != nil {
-		return badImage("body %s: %v", id, err)
+		return fmt.Errorf("body %s: %w", id, err)
 	}
 	return holdBody(&body, id, commitment)
 }
 
 func holdBody(body *risk.Body, id risk.ItemID, commitment risk.Hash) error {
 	if body.Erased() || body.Commit() != commitment {
-		return badImage("body %s is not the one that was committed to", id)
+		return fmt.Errorf("body %s is not the one that was committed to", id)
 	}
 	return nil
 }

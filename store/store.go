@@ -236,7 +236,7 @@ func (m *meta) loadSmall(txn *badger.Txn) error {
 			continue
 		}
 		records := map[string][]byte{}
-		err := walk(txn, []byte{table}, true, func(item *badger.Item) error {
+		err := walk(txn, []byte{table}, func(item *badger.Item) error {
 			value, err := item.ValueCopy(nil)
 			records[string(item.KeyCopy(nil))] = value
 			return err

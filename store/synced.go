@@ -83,7 +83,7 @@ func checkSynced(m *meta) error {
 // lost a cut in the middle has two.
 func checkCuts(m *meta, txn *badger.Txn) error {
 	n := 0
-	err := walk(txn, []byte{prefixCut}, false, func(item *badger.Item) error {
+	err := walk(txn, []byte{prefixCut}, func(item *badger.Item) error {
 		n++
 		if version, ok := readNumber(item.Key()[1:]); !ok || version != m.version() {
 			return fmt.Errorf("%w: what was written after entry %d is lost, and the state ends at %d; %s", ErrDamaged, version, m.version(), cure)

@@ -245,7 +245,7 @@ func (c *cut) committedDue(table byte, now int64, limit int) []dueEntry {
 		if c.removed[string(key)] {
 			continue
 		}
-		e := dueEntry{due: int64(binary.BigEndian.Uint64(key[2:])), key: key[10:]}
+		e := dueEntry{due: int64(binary.BigEndian.Uint64(key[2:])), key: key[dueHead:]}
 		found = append(found, e)
 		if e.due > now || len(found) == limit {
 			break

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ type Verified struct {
 func (s *Store) VerifyAll(ctx context.Context) (Verified, error) {
 	var seen Verified
 	err := s.scanNewest(func(m *meta, txn *badger.Txn) error {
-		v := verifier{ctx: ctx, meta: m, txn: txn, element: newElement()}
+		v := verifier{ctx: ctx, meta: m, txn: txn, element: newElement(), keyed: newKeyed()}
 		err := v.all()
 		seen = v.seen
 		return err
@@ -46,8 +47,10 @@ type verifier struct {
 	txn     *badger.Txn
 	element *element
 	lanes   Lanes
-	due     uint64 // records that are to go some day
 	smalls  uint64
+	keyed   *keyed
+	due     multiset // what records say of when they may go
+	scan    *listingScan
 	seen    Verified
 }
 
@@ -55,9 +58,16 @@ func damage(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrDamaged, fmt.Errorf(format, args...))
 }
 
-func (v *verifier) all() error {
+func (v *verifier) all() (err error) {
 	v.seen = Verified{Head: v.meta.head, Index: v.meta.version(), LedgerFrom: v.meta.gen.from.Load()}
-	for _, part := range []func() error{v.tables, v.position, v.records, v.numbers, v.links, v.dues, v.leaves, v.lastLeaf} {
+	if err := errors.Join(v.tables(), v.position()); err != nil {
+		return err
+	}
+	if v.scan, err = scanListings(v.ctx, v.meta, v.txn); err != nil {
+		return err
+	}
+	defer v.scan.close()
+	for _, part := range []func() error{v.records, v.numbers, v.links, v.dues, v.leaves, v.lastLeaf} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -89,7 +99,13 @@ func (v *verifier) position() error {
 
 func (v *verifier) records() error {
 	for _, table := range tables {
-		if err := v.walk([]byte{table}, v.record); err != nil {
+		err := walk(v.txn, []byte{table}, func(item *badger.Item) error {
+			if err := v.ctx.Err(); err != nil {
+				return err
+			}
+			return item.Value(func(value []byte) error { return v.record(item, value) })
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -97,7 +113,7 @@ func (v *verifier) records() error {
 }
 
 func (v *verifier) walk(prefix []byte, visit func(key, value []byte) error) error {
-	return walk(v.txn, prefix, true, func(item *badger.Item) error {
+	return walk(v.txn, prefix, func(item *badger.Item) error {
 		if err := v.ctx.Err(); err != nil {
 			return err
 		}
@@ -109,7 +125,8 @@ func (v *verifier) walk(prefix []byte, visit func(key, value []byte) error) erro
 	})
 }
 
-func (v *verifier) record(key, value []byte) error {
+func (v *verifier) record(item *badger.Item, value []byte) error {
+	key := item.Key()
 	v.lanes.add(v.element, key, value)
 	v.seen.Records++
 	table := key[0]
@@ -124,41 +141,31 @@ func (v *verifier) record(key, value []byte) error {
 		return damage("record %x: %w", key, err)
 	}
 	if due != 0 {
-		v.due++
-		found, err := has(v.txn, dueKey(due, key))
-		if err != nil || !found {
-			return damage("record %x is due at %d and is not among those that are; %v", key, due, err)
-		}
+		v.due.add(v.keyed, dueKey(due, key))
 	}
-	return v.bodyOf(key, value)
-}
-
-// bodyOf holds listings and rule sets to their bodies.
-func (v *verifier) bodyOf(key, value []byte) error {
-	var id risk.ItemID
-	var commitment risk.Hash
-	switch key[0] {
-	case risk.TableListings:
-		l, err := risk.ReadListing(risk.ParseListingRecordKey(key), value)
-		if err != nil {
-			return damage("record %x: %w", key, err)
-		}
-		v.seen.Listings++
-		id, commitment = l.Rev, l.Item.Commitment
-	case risk.TableRuleSets:
-		set, err := risk.ReadRuleSet(key, value)
-		if err != nil {
-			return damage("record %x: %w", key, err)
-		}
-		id, commitment = risk.ItemID{Leaf: set.Leaf}, set.Commitment
-	default:
-		return nil
-	}
-	v.seen.Bodies++
-	if err := verifyBody(v.txn, id, commitment); err != nil {
+	if err := v.bodyOf(item, value); err != nil {
 		return damage("record %x: %w", key, err)
 	}
 	return nil
+}
+
+// bodyOf holds listings and rule sets to their bodies.
+func (v *verifier) bodyOf(item *badger.Item, value []byte) error {
+	switch key := item.Key(); key[0] {
+	case risk.TableListings:
+		v.seen.Listings++
+		v.seen.Bodies++
+		return v.scan.hold(risk.ParseListingRecordKey(key), item.Version(), value)
+	case risk.TableRuleSets:
+		set, err := risk.ReadRuleSet(key, value)
+		if err != nil {
+			return err
+		}
+		v.seen.Bodies++
+		return verifyBody(v.txn, risk.ItemID{Leaf: set.Leaf}, set.Commitment)
+	default:
+		return nil
+	}
 }
 
 // numbers: digest and counts, which a scan that was cut short would miss.
@@ -172,37 +179,69 @@ func (v *verifier) numbers() error {
 	case v.lanes != m.lanes:
 		return damage("its %d records do not give the digest %s", v.seen.Records, m.lanes.digest())
 	}
-	bodies, err := v.count(prefixBody)
-	if err == nil && bodies != v.seen.Bodies {
-		err = damage("there are %d bodies for %d records that have one", bodies, v.seen.Bodies)
-	}
-	return err
-}
-
-func (v *verifier) count(prefix byte) (n uint64, err error) {
-	err = walk(v.txn, []byte{prefix}, false, func(*badger.Item) error { n++; return v.ctx.Err() })
-	return n, err
-}
-
-func (v *verifier) links() error {
-	var err error
-	if v.seen.Links, err = v.count(prefixLink); err != nil {
-		return err
-	}
-	if err := verify(v.meta); err != nil {
-		return damage("%w", err)
+	if bodies := v.scan.bodies.count(); bodies != v.seen.Bodies {
+		return damage("there are %d bodies for %d records that have one", bodies, v.seen.Bodies)
 	}
 	return v.ctx.Err()
 }
 
-// dues: each record that is due was found, so equal numbers mean that there is
-// no more.
-func (v *verifier) dues() error {
-	n, err := v.count(prefixDue)
-	if err == nil && n != v.due {
-		err = damage("%d entries of what is due, for %d records", n, v.due)
+func (v *verifier) links() error {
+	v.seen.Links = v.scan.links.count
+	if err := v.scan.agree(); err != nil {
+		return damage("%w", err)
 	}
-	return err
+	return nil
+}
+
+// dues: the index of what is due holds what the records say. Only if the sums
+// differ is each looked up, to name the one that is wrong.
+func (v *verifier) dues() error {
+	var index multiset
+	err := walk(v.txn, []byte{prefixDue}, func(item *badger.Item) error {
+		index.add(v.keyed, item.Key())
+		return v.ctx.Err()
+	})
+	if err != nil || index == v.due {
+		return err
+	}
+	for _, part := range []struct {
+		prefix byte
+		hold   func(key, value []byte) error
+	}{{risk.TableListings, v.isIndexed}, {risk.TableRemembered, v.isIndexed}, {prefixDue, v.isDue}} {
+		if err := v.walk([]byte{part.prefix}, part.hold); err != nil {
+			return err
+		}
+	}
+	return damage("%d entries of what is due, for %d records", index.count, v.due.count)
+}
+
+// isIndexed: what a record says is among what is due.
+func (v *verifier) isIndexed(key, value []byte) error {
+	due, err := risk.DueOf(key, value)
+	if err != nil || due == 0 {
+		return err
+	}
+	if found, err := has(v.txn, dueKey(due, key)); err != nil || !found {
+		return damage("record %x is due at %d and is not among those that are; %v", key, due, err)
+	}
+	return nil
+}
+
+// isDue: an entry of what is due has a record that says so.
+func (v *verifier) isDue(entry, _ []byte) error {
+	if len(entry) <= dueHead || !wellFormed(entry[dueHead:]) {
+		return damage("entry %x of what is due names no record", entry)
+	}
+	key := entry[dueHead:]
+	value, err := get(v.txn, key)
+	due := int64(0)
+	if err == nil && value != nil {
+		due, err = risk.DueOf(key, value)
+	}
+	if err != nil || due == 0 || !bytes.Equal(entry, dueKey(due, key)) {
+		return damage("entry %x of what is due is not what its record says; %v", entry, err)
+	}
+	return nil
 }
 
 // leaves appends every leaf that is held to the edge before it, and compares the
@@ -212,24 +251,24 @@ func (v *verifier) leaves() error {
 	if err != nil {
 		return err
 	}
-	var grown, stored []ledger.Hash
-	var indexes []uint64
+	leaves := cursorAt(v.txn, numbered(prefixLeaf, edge.Size()))
+	defer leaves.close()
+	hashes := cursorAt(v.txn, numbered(prefixHash, ledger.StoredCount(edge.Size())))
+	defer hashes.close()
+	var grown []ledger.Hash
 	for i := edge.Size(); i < v.meta.head.Size; i++ {
-		leaf, err := get(v.txn, numbered(prefixLeaf, i))
+		leaf, err := leaves.get(numbered(prefixLeaf, i))
 		if err != nil || leaf == nil {
 			return damage("leaf %d is missing: %v", i, err)
 		}
-		grown, indexes = edge.Append(grown[:0], ledger.LeafHash(leaf)), indexes[:0]
-		for j := range grown {
-			indexes = append(indexes, ledger.StoredCount(i)+uint64(j))
-		}
-		stored = append(stored[:0], make([]ledger.Hash, len(grown))...)
-		if err := hashesIn(v.txn)(indexes, stored); err != nil {
-			return fmt.Errorf("leaf %d: %w", i, err)
-		}
-		for j := range grown {
-			if grown[j] != stored[j] {
-				return damage("leaf %d does not give hash %d of the tree", i, indexes[j])
+		grown = edge.Append(grown[:0], ledger.LeafHash(leaf))
+		for j, hash := range grown {
+			index := ledger.StoredCount(i) + uint64(j)
+			switch stored, err := hashes.get(numbered(prefixHash, index)); {
+			case err != nil:
+				return damage("hash %d of the tree: %w", index, err)
+			case !bytes.Equal(stored, hash[:]):
+				return damage("leaf %d does not give hash %d of the tree", i, index)
 			}
 		}
 		v.seen.Leaves++

@@ -90,7 +90,7 @@ func (w *world) put(kind Kind, data []byte) {
 }
 
 // tokenOf is the token of the n-th subject.
-func tokenOf(n int) risk.Token { return risk.Token{byte(n), byte(n >> 8), 1} }
+func tokenOf(n int) risk.Token { return risk.Token{byte(n), byte(n >> 8), 1, byte(n >> 16)} }
 
 // listing makes an item about the n-th subject, and its body.
 func (w *world) listing(n int, note string, expires, source int64) (risk.Item, risk.Body) {
