@@ -21,7 +21,12 @@ const (
 	KindCloseEpoch    CommandKind = 12 // an old token key leaves
 	KindRaiseProtocol CommandKind = 13
 	KindResetTime     CommandKind = 14 // a quorum of hub keys sets the network's time
-	commandKinds      CommandKind = 15
+
+	// From protocol 2 on:
+	KindApply             CommandKind = 15 // an institution asks to be taken in
+	KindAdvance           CommandKind = 16 // it moves to another stage
+	KindRevokeCertificate CommandKind = 17 // a TLS certificate is let in no more
+	commandKinds          CommandKind = 18
 )
 
 var commandNames = [commandKinds]string{
@@ -30,7 +35,8 @@ var commandNames = [commandKinds]string{
 	KindPublishRules: "publish_rules", KindActivateRules: "activate_rules",
 	KindRollbackRules: "rollback_rules", KindOpenEpoch: "open_epoch",
 	KindCloseEpoch: "close_epoch", KindRaiseProtocol: "raise_protocol",
-	KindResetTime: "reset_time",
+	KindResetTime: "reset_time", KindApply: "apply", KindAdvance: "advance",
+	KindRevokeCertificate: "revoke_certificate",
 }
 
 func (k CommandKind) String() string { return nameOf(commandNames[:], uint8(k), "command") }

@@ -23,6 +23,10 @@ var permits = map[CommandKind][]InstitutionRole{
 	KindCloseEpoch:    {RoleHub},
 	KindRaiseProtocol: {RoleHub},
 	KindResetTime:     {RoleHub},
+
+	KindApply:             {RoleHub},
+	KindAdvance:           {RoleHub},
+	KindRevokeCertificate: {RoleHub},
 }
 
 // quorate commands need the founding threshold of hub keys.
@@ -46,6 +50,9 @@ func (s *step) permitted() error {
 	if !allowed {
 		return refuse(NotPermitted, "author", "this institution's role may not send a %s command; it is for %v", kind, permits[kind])
 	}
+	if author.Role != RoleHub && !may[author.Stage](kind) {
+		return refuse(NotPermitted, "author", "an institution that is %s may not send a %s command", author.Stage, kind)
+	}
 	if s.needsQuorum() && s.hubSigners() < int(s.net.Threshold) {
 		return refuse(NeedsCosigner, "signers", "this %s command needs %d hub keys, %d signed", kind, s.net.Threshold, s.hubSigners())
 	}
@@ -60,6 +67,10 @@ func (s *step) needsQuorum() bool {
 		return s.isHub() && p.Reporter == s.net.Hub
 	case *RetireKey:
 		return s.isHub() && p.Reporter == s.net.Hub
+	case *Admit: // straight to LIVE
+		return s.net.Protocol >= 2
+	case *Advance:
+		return grave[p.To]
 	default:
 		return quorate[p.Kind()]
 	}
@@ -111,7 +122,8 @@ func (s *step) found(p *Found, id Hash) error {
 	if err := s.save(nil, &Epochs{Live: []OpenEpoch{{Epoch: 1, Commitment: p.EpochKey}}}); err != nil {
 		return err
 	}
-	return s.newInstitution(&Admit{Reporter: s.cmd.Author, Role: RoleHub, Commitment: p.HubCommitment, Keys: p.HubKeys})
+	return s.newInstitution(&Institution{Reporter: s.cmd.Author, Role: RoleHub, Commitment: p.HubCommitment,
+		Stage: StageLive, Purposes: AllPurposes}, p.HubKeys)
 }
 
 // notInOrigin tells what C2SP signed-note keeps out of a key's name; a line break
@@ -120,22 +132,30 @@ func notInOrigin(r rune) bool {
 	return r == '+' || unicode.IsSpace(r) || unicode.IsControl(r)
 }
 
+// admit takes an institution in at once: those of the founding, and all under
+// protocol 1. The others come by [Apply] and [Advance].
 func (s *step) admit(p *Admit) error {
-	known, err := LoadInstitution(s, p.Reporter)
+	if err := s.enters(p.Reporter, p.Role, p.Keys); err != nil {
+		return err
+	}
+	return s.newInstitution(&Institution{Reporter: p.Reporter, Role: p.Role, Commitment: p.Commitment,
+		Stage: StageLive, Purposes: AllPurposes}, p.Keys)
+}
+
+// enters is what is asked of whoever is new.
+func (s *step) enters(reporter ID, role InstitutionRole, keys []PublicKey) error {
+	known, err := LoadInstitution(s, reporter)
 	switch {
 	case err != nil:
 		return err
 	case known != nil:
-		return refuse(AlreadyExists, "reporter", "%s was admitted before; add a key to it instead", p.Reporter)
-	case !p.Role.Valid() || p.Role == RoleHub:
+		return refuse(AlreadyExists, "reporter", "%s was admitted before; add a key to it instead", reporter)
+	case !role.Valid() || role == RoleHub:
 		return refuse(BadField, "role", "must be member or auditor")
-	case p.Reporter.IsZero():
+	case reporter.IsZero():
 		return refuse(BadField, "reporter", "must be 16 random bytes")
 	}
-	if err := distinct(p.Keys); err != nil {
-		return err
-	}
-	return s.newInstitution(p)
+	return distinct(keys)
 }
 
 func distinct(keys []PublicKey) error {
@@ -147,14 +167,14 @@ func distinct(keys []PublicKey) error {
 	return nil
 }
 
-func (s *step) newInstitution(p *Admit) error {
-	for _, key := range p.Keys {
-		if err := s.save(nil, &AuthorKey{Reporter: p.Reporter, Public: key, From: s.now}); err != nil {
+func (s *step) newInstitution(inst *Institution, keys []PublicKey) error {
+	for _, key := range keys {
+		if err := s.save(nil, &AuthorKey{Reporter: inst.Reporter, Public: key, From: s.now}); err != nil {
 			return err
 		}
 	}
-	return s.save(nil, &Institution{Reporter: p.Reporter, Role: p.Role, Commitment: p.Commitment,
-		Stage: StageLive, Purposes: AllPurposes, Keys: uint8(len(p.Keys)), AdmittedAt: s.now})
+	inst.Keys, inst.AdmittedAt = uint8(len(keys)), s.now
+	return s.save(nil, inst)
 }
 
 // owned loads an institution whose keys the author may change: its own, or any
@@ -167,6 +187,9 @@ func (s *step) owned(reporter ID) (*Institution, []byte, error) {
 	raw, err := s.load(inst.key(), inst.read)
 	if err == nil && raw == nil {
 		err = refuse(NotFound, "reporter", "no institution %s; admit it first", reporter)
+	}
+	if err == nil && inst.Stage == StageExited {
+		err = refuse(Ended, "reporter", "it has left; a terminal state never comes back")
 	}
 	return inst, raw, err
 }

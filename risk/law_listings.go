@@ -15,6 +15,11 @@ func (s *step) listings(res *Result, recorded []Outcome) error {
 		return err
 	}
 	s.epochs = epochs
+	author, err := LoadInstitution(s, s.cmd.Author)
+	if err != nil {
+		return err
+	}
+	s.quarantined = author != nil && author.Stage == StageQuarantined
 	res.Outcomes = make([]Outcome, len(s.cmd.Items))
 	for i := range s.cmd.Items {
 		id := ItemID{Leaf: s.leaf, Item: uint16(i)}
@@ -99,6 +104,9 @@ func (s *step) publish(id ItemID, it *Item, body Body) (Outcome, error) {
 
 // publishable is what the law asks of a publication's clear part.
 func (s *step) publishable(it *Item) error {
+	if s.quarantined {
+		return refuse(NotPermitted, "author", "an institution that is quarantined lifts listings and reports none")
+	}
 	if err := CheckPublish(it, s.now); err != nil {
 		return err
 	}

@@ -78,4 +78,4 @@ const (
 )
 
 // ProtocolVersion is the newest protocol that this code applies.
-const ProtocolVersion uint32 = 1
+const ProtocolVersion uint32 = 2

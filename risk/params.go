@@ -83,9 +83,8 @@ func ParseInstitutionRole(name string) (InstitutionRole, error) {
 	return InstitutionRole(n), err
 }
 
-// Stage is how far an institution has come on its way into the network. In this
-// protocol it is live as soon as it is admitted; the other stages keep their
-// numbers for the admission procedure.
+// Stage is how far an institution has come on its way into the network. Under
+// protocol 1 it is live as soon as it is admitted.
 type Stage uint8
 
 // The stages.
@@ -106,6 +105,12 @@ var stageNames = [...]string{StageApplied: "applied", StageVetted: "vetted", Sta
 	StageSuspended: "suspended", StageExited: "exited"}
 
 func (s Stage) String() string { return nameOf(stageNames[:], uint8(s), "stage") }
+
+// ParseStage reads a stage's name.
+func ParseStage(name string) (Stage, error) {
+	n, err := parseName(stageNames[:], name, "stage")
+	return Stage(n), err
+}
 
 // Suffrage says whether a node counts in raft's quorum.
 type Suffrage uint8
@@ -328,6 +333,21 @@ func readParams(r *reader, kind CommandKind) Params {
 		return &RaiseProtocol{Version: r.u32()}
 	case KindResetTime:
 		return &ResetTime{Time: r.i64(), Count: r.u32()}
+	default:
+		return readLaterParams(r, kind)
+	}
+}
+
+// readLaterParams reads what came with protocol 2.
+func readLaterParams(r *reader, kind CommandKind) Params {
+	switch kind {
+	case KindApply:
+		return &Apply{Reporter: r.id(), Role: InstitutionRole(r.u8()), Commitment: r.hash(), Keys: r.keys()}
+	case KindAdvance:
+		return &Advance{Reporter: r.id(), To: Stage(r.u8()), Purposes: Purpose(r.u8()), Proof: r.hash(),
+			Size: r.u64(), Root: r.hash(), Comment: r.text(MaxNameBytes)}
+	case KindRevokeCertificate:
+		return &RevokeCertificate{Fingerprint: r.hash(), Reason: r.text(MaxNameBytes)}
 	default:
 		r.fail("is of kind %d, which this protocol does not know", kind)
 		return &Listings{}

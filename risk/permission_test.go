@@ -13,6 +13,8 @@ import (
 // epochs, and a retired key of the acquirer.
 func prepared(t rapid.TB) *world {
 	w := newWorld(t)
+	w.accepted(w.command(hub, 2, &RaiseProtocol{Version: 2}), nil)
+	w.accepted(w.applying("comer"), nil)
 	for i, suffrage := range []Suffrage{Voter, NonVoter} {
 		w.accepted(w.command(hub, 1, nodeNumber(i, suffrage)), nil)
 	}
@@ -69,7 +71,13 @@ func lawful(w *world, kind CommandKind) (Params, []Item, []Body) {
 	case KindCloseEpoch:
 		return &CloseEpoch{Epoch: 1}, nil, nil
 	case KindRaiseProtocol:
-		return &RaiseProtocol{Version: 2}, nil, nil
+		return &RaiseProtocol{Version: 3}, nil, nil
+	case KindApply:
+		return w.applying("new").Params, nil, nil
+	case KindAdvance:
+		return &Advance{Reporter: idNamed("comer"), To: StageVetted}, nil, nil
+	case KindRevokeCertificate:
+		return &RevokeCertificate{Fingerprint: Hash{3}}, nil, nil
 	default:
 		return &ResetTime{Time: w.now - minute}, nil, nil
 	}
@@ -79,7 +87,7 @@ func lawful(w *world, kind CommandKind) (Params, []Item, []Body) {
 // acquirer, an auditor, somebody unknown, and the acquirer's retired key.
 var whoMay = map[CommandKind][6]Refusal{
 	KindFound:         {AlreadyExists, AlreadyExists, AlreadyExists, AlreadyExists, UnknownKey, KeyRetired},
-	KindAdmit:         {Accepted, Accepted, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
+	KindAdmit:         {Accepted, NeedsCosigner, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
 	KindAddKey:        {Accepted, NeedsCosigner, Accepted, NotPermitted, UnknownKey, KeyRetired},
 	KindRetireKey:     {Accepted, Accepted, Accepted, NotPermitted, UnknownKey, KeyRetired},
 	KindPutNode:       {Accepted, Accepted, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
@@ -92,6 +100,10 @@ var whoMay = map[CommandKind][6]Refusal{
 	KindCloseEpoch:    {Accepted, NeedsCosigner, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
 	KindRaiseProtocol: {Unsupported, NeedsCosigner, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
 	KindResetTime:     {Accepted, NeedsCosigner, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
+
+	KindApply:             {NeedsCosigner, NeedsCosigner, NotPermitted, NotPermitted, UnknownKey, KeyRetired}, // the applicant's own key
+	KindAdvance:           {Accepted, Accepted, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
+	KindRevokeCertificate: {Accepted, Accepted, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
 }
 
 func TestWhoMaySendWhat(t *testing.T) {
@@ -115,7 +127,7 @@ func TestWhoMaySendWhat(t *testing.T) {
 				e := w.entry(w.sign(w.command(author.actor, author.keys, params, items...), bodies))
 				res, err := Step(w.st, e, uint64(len(w.log)), nil)
 				if want[i] == Unsupported {
-					if tooOld, ok := errors.AsType[*TooOldError](err); !ok || tooOld.Version != 2 || w.st.digest() != before.digest() {
+					if tooOld, ok := errors.AsType[*TooOldError](err); !ok || tooOld.Version != 3 || w.st.digest() != before.digest() {
 						t.Fatalf("a newer protocol must stop the node before it writes; got %v, %v", res, err)
 					}
 					return

@@ -23,6 +23,7 @@ const (
 	tableRuleSet     = 'r'
 	tableListing     = 'l'
 	tableRemembered  = 'c'
+	tableRevocation  = 'v' // from protocol 2 on
 )
 
 // Exported names of the tables that a store walks.
@@ -36,6 +37,7 @@ const (
 	TableScopes       = tableScopes
 	TableEpochs       = tableEpochs
 	TableRulesHead    = tableRulesHead
+	TableRevocations  = tableRevocation
 )
 
 // Network is what the founding command set, and what later commands may raise.

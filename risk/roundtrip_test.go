@@ -85,6 +85,12 @@ func drawParams(t *rapid.T, kind CommandKind) Params {
 		return &CloseEpoch{Epoch: Epoch(u32())}
 	case KindRaiseProtocol:
 		return &RaiseProtocol{Version: u32()}
+	case KindApply:
+		return &Apply{Reporter: drawID(t), Role: InstitutionRole(u8()), Commitment: drawHash(t), Keys: drawKeys(t)}
+	case KindAdvance:
+		return &Advance{Reporter: drawID(t), To: Stage(u8()), Purposes: Purpose(u8()), Proof: drawHash(t), Size: rapid.Uint64().Draw(t, "size"), Root: drawHash(t), Comment: name()}
+	case KindRevokeCertificate:
+		return &RevokeCertificate{Fingerprint: drawHash(t), Reason: name()}
 	default:
 		return &ResetTime{Time: rapid.Int64().Draw(t, "time"), Count: u32()}
 	}

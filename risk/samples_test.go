@@ -70,6 +70,9 @@ func sampleParams() []Params {
 		&CloseEpoch{Epoch: 1},
 		&RaiseProtocol{Version: 2},
 		&ResetTime{Time: start - hour, Count: 1},
+		&Apply{Reporter: idNamed("new"), Role: RoleMember, Commitment: CommitInstitution([16]byte{3}, idNamed("new"), "New"), Keys: []PublicKey{spare}},
+		&Advance{Reporter: acq.id, To: StageSigned, Purposes: PurposeScreening, Proof: Hash{7}, Size: 12, Root: Hash{8}, Comment: "seen"},
+		&RevokeCertificate{Fingerprint: Hash{0x0c, 31: 1}, Reason: "stolen"},
 	}
 }
 
@@ -122,6 +125,7 @@ func sampleRecords() map[string]record {
 		"rule_set":    &RuleSet{Version: 2, Hash: Hash{4}, Author: hub.id, PublishedAt: start, State: RulesActive, Leaf: 12, Commitment: Hash{5}, Previous: 1},
 		"listing": &Listing{ID: ListingID{Leaf: 5, Item: 6}, Reporter: acq.id, Item: items[0], Rev: ItemID{Leaf: 7, Item: 8}, Revisions: 1,
 			State: LiftedError, ReportedAt: start, ChangedAt: start + 1, EndedAt: start + 2},
+		"revocation": &Revocation{Fingerprint: Hash{0x0c, 31: 1}, At: start, Reason: "stolen"},
 		"remembered": &Remembered{ID: Hash{6}, Leaf: 5, NotAfter: start + hour, Outcomes: sampleLeaves()["accepted"].Outcomes},
 	}
 }

@@ -49,6 +49,7 @@ type step struct {
 	epochs Epochs          // set for listings alone
 	scopes map[Scope]int64 // what this command adds to the counts
 
+	quarantined bool // the author may lift and not report
 	epochsMoved bool // an epoch came into use or left
 }
 

@@ -38,6 +38,9 @@ func Step(st State, e *Entry, leaf uint64, recorded []Outcome) (Result, error) {
 	if err = s.begin(e.At); err != nil {
 		return res, err
 	}
+	if err = s.spoken(); err != nil {
+		return res.refused(err)
+	}
 	retired, err := s.verify(recorded != nil)
 	if err != nil {
 		return res.refused(err)
@@ -75,6 +78,9 @@ func Verify(st State, signed *Signed, at int64) error {
 		return err
 	}
 	if err = s.begin(at); err != nil {
+		return err
+	}
+	if err = s.spoken(); err != nil {
 		return err
 	}
 	retired, err := s.verify(false)
@@ -152,6 +158,13 @@ func (s *step) signerKey(signer Signer) (*AuthorKey, error) {
 		return nil, refuse(UnknownKey, "key", "a founding command is signed by its own hub keys; %s is not one", signer.Key)
 	}
 	key, _, err := s.authorKey(signer.Reporter, signer.Key)
+	if applicant, ok := s.cmd.Params.(*Apply); ok && key == nil && err == nil && signer.Reporter == applicant.Reporter {
+		for _, k := range applicant.Keys { // nobody knows it yet
+			if k.ID() == signer.Key {
+				return &AuthorKey{Reporter: signer.Reporter, Public: k}, nil
+			}
+		}
+	}
 	if err == nil && key == nil {
 		err = refuse(UnknownKey, "key", "the network knows no key %s of %s; add it with one that it knows, or have the hub do so", signer.Key, signer.Reporter)
 	}
@@ -221,6 +234,12 @@ func (s *step) judge(res *Result, recorded []Outcome) error {
 		return s.raiseProtocol(p)
 	case *ResetTime:
 		return s.resetTime(p)
+	case *Apply:
+		return s.apply(p)
+	case *Advance:
+		return s.advance(p)
+	case *RevokeCertificate:
+		return s.revokeCertificate(p)
 	default:
 		return refuse(Unsupported, "kind", "this protocol does not apply %s", s.cmd.Params.Kind())
 	}

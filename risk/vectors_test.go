@@ -82,7 +82,7 @@ func enumerations() map[string][]string {
 		"kind": kindNames[:], "command": commandNames[:], "origin": originNames[:], "lift_reason": liftNames[:],
 		"status": statusNames[:], "refusal": refusalNames[:], "advice": adviceNames[:], "phase": phaseNames[:],
 		"role": roleNames[:], "part": partNames[:], "list": listNames[:], "institution_role": institutionRoleNames[:],
-		"suffrage": suffrageNames[:], "rule_set_state": ruleSetStateNames[:], "listing_state": listingStateNames[:],
+		"suffrage": suffrageNames[:], "rule_set_state": ruleSetStateNames[:], "listing_state": listingStateNames[:], "stage": stageNames[:],
 	}
 }
 

@@ -269,6 +269,7 @@ func TestWhatCannotBeCommittedWasNotApplied(t *testing.T) {
 
 func TestAProtocolThatIsTooNewStopsTheStore(t *testing.T) {
 	w := newWorld()
+	w.propose(w.hub, &risk.RaiseProtocol{Version: risk.ProtocolVersion}, nil, nil)
 	s := open(t, t.TempDir(), Options{})
 	defer s.Close()
 	mustApply(t, s, w.entries)

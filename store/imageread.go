@@ -187,6 +187,8 @@ func wellFormed(key []byte) bool {
 		return len(key) == 1+len(risk.ID{})
 	case risk.TableKeys:
 		return len(key) == 1+2*len(risk.ID{})
+	case risk.TableRevocations:
+		return len(key) == 1+len(risk.Hash{})
 	default:
 		return bytes.IndexByte(tables, key[0]) >= 0
 	}

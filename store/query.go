@@ -180,6 +180,11 @@ func compareNames(a, b string) int {
 	return strings.Compare(a, b)
 }
 
+// Revocations lists the certificates that are let in no more.
+func (s *Store) Revocations() ([]*risk.Revocation, error) {
+	return collect(s, risk.TableRevocations, risk.ReadRevocation)
+}
+
 // Institutions lists the reporting identities by id.
 func (s *Store) Institutions() ([]*risk.Institution, error) {
 	return collect(s, risk.TableInstitutions, risk.ReadInstitution)
