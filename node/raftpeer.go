@@ -65,16 +65,16 @@ func (p raftPeer) SpeaksFor(server string) error {
 			return nil
 		}
 	}
-	if p.node.learned.holds(known{id, p.who.Institution, p.who.Name}) {
+	if p.node.learned.holds(newcomer{id, p.who.Institution, p.who.Name}) {
 		return nil
 	}
 	p.node.learnSoon()
 	return fmt.Errorf("raft: the certificate of %s of %s is not that of server %s", p.who.Name, p.who.Institution, server)
 }
 
-// known is what the other nodes say about one that our own records do not have yet,
+// newcomer is what the other nodes say about one that our own records do not have yet,
 // because they are older.
-type known struct {
+type newcomer struct {
 	node              risk.ID
 	institution, name string
 }
@@ -83,12 +83,12 @@ type known struct {
 // it, a newcomer that leads could not bring it the entry that tells of it.
 type learned struct {
 	mu    sync.Mutex
-	nodes map[known]bool
+	nodes map[newcomer]bool
 	last  time.Time
 	busy  bool
 }
 
-func (l *learned) holds(k known) bool {
+func (l *learned) holds(k newcomer) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.nodes[k]
@@ -114,7 +114,7 @@ func (n *Node) learnSoon() {
 }
 
 // learn believes what half of the voters that this node knows agree on.
-func (n *Node) learn() map[known]bool {
+func (n *Node) learn() map[newcomer]bool {
 	voters := n.knownVoters()
 	said := make([][]*apiv1.Node, len(voters))
 	n.askVoters(voters, func(ctx context.Context, i int, conn *grpc.ClientConn) error {
@@ -125,15 +125,15 @@ func (n *Node) learn() map[known]bool {
 		}
 		return err
 	})
-	count := map[known]int{}
+	count := map[newcomer]int{}
 	for _, nodes := range said {
 		for _, one := range nodes {
 			if id, err := risk.ParseID(one.Id); err == nil {
-				count[known{id, one.Institution, one.Name}]++
+				count[newcomer{id, one.Institution, one.Name}]++
 			}
 		}
 	}
-	believed := map[known]bool{}
+	believed := map[newcomer]bool{}
 	for k, votes := range count {
 		if votes >= max(1, (len(voters)+1)/2) {
 			believed[k] = true
@@ -182,7 +182,7 @@ func (n *Node) askVoters(voters []knownVoter, ask func(ctx context.Context, i in
 	var wait sync.WaitGroup
 	for i, v := range voters {
 		wait.Go(func() {
-			if conn, err := n.peers.dial(v.record.API); err == nil {
+			if conn, err := n.peers.dial(placeOf(v.record)); err == nil {
 				_ = ask(ctx, i, conn) // silence counts for nothing
 			}
 		})

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 
 	apiv1 "github.com/risknet/risknet/api/v1"
 	"github.com/risknet/risknet/ledger"
@@ -22,6 +24,9 @@ const witnessPatience = time.Second
 // Witness tells a node that has just started what this one knows of it.
 func (s *peerService) Witness(ctx context.Context, req *apiv1.WitnessRequest) (*apiv1.WitnessResponse, error) {
 	n := s.node
+	if err := n.asksOfItself(callerOf(ctx), req.Node); err != nil {
+		return nil, err
+	}
 	resp := &apiv1.WitnessResponse{}
 	for _, server := range n.order.Servers() {
 		node, _, err := splitServer(server.ID)
@@ -76,38 +81,41 @@ func (t *testimony) credible(self incarnation, now time.Time) error {
 // nothing reports whether that node has never heard of a network.
 func (t *testimony) nothing() bool { return t.Size == 0 && t.CurrentTerm == 0 }
 
-// askWitnesses asks all addresses at once and gives the answers that came, one of
-// each node.
-func askWitnesses(ctx context.Context, p *peers, self risk.ID, addresses []string) map[Identity]testimony {
+// askWitnesses asks all places at once and gives the answers that came, one of
+// each node. Refused counts those whose network does not know the one that asks: no
+// answer, but not a silence either.
+func askWitnesses(ctx context.Context, p *peers, self risk.ID, places []place) (heard map[Identity]testimony, refused int) {
 	ctx, cancel := context.WithTimeout(ctx, witnessPatience)
 	defer cancel()
-	answers := make([]*testimony, len(addresses))
+	answers, errs := make([]*testimony, len(places)), make([]error, len(places))
 	var wait sync.WaitGroup
-	for i, address := range addresses {
-		wait.Go(func() { answers[i] = askWitness(ctx, p, self, address) })
+	for i, at := range places {
+		wait.Go(func() { answers[i], errs[i] = askWitness(ctx, p, self, at) })
 	}
 	wait.Wait()
-	heard := map[Identity]testimony{}
-	for _, answer := range answers {
+	heard = map[Identity]testimony{}
+	for i, answer := range answers {
 		if answer != nil {
 			heard[answer.by] = *answer
 		}
+		if status.Code(errs[i]) == codes.PermissionDenied {
+			refused++
+		}
 	}
-	return heard
+	return heard, refused
 }
 
-// askWitness gives nil for a node that does not answer.
-func askWitness(ctx context.Context, p *peers, self risk.ID, address string) *testimony {
-	conn, err := p.dial(address)
+func askWitness(ctx context.Context, p *peers, self risk.ID, at place) (*testimony, error) {
+	conn, err := p.dial(at)
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	var at peer.Peer
-	answer, err := apiv1.NewPeersClient(conn).Witness(ctx, &apiv1.WitnessRequest{Node: self.String()}, grpc.Peer(&at))
+	var by peer.Peer
+	answer, err := apiv1.NewPeersClient(conn).Witness(ctx, &apiv1.WitnessRequest{Node: self.String()}, grpc.Peer(&by))
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	return &testimony{WitnessResponse: answer, by: certified(&at)}
+	return &testimony{WitnessResponse: answer, by: certified(&by)}, nil
 }
 
 // reach is how far a node's data goes.
@@ -118,7 +126,7 @@ type reach struct{ index, term uint64 }
 func (n *Node) holdPast(ctx context.Context, held reach) error {
 	size := n.store.Head().Size
 	anchored := n.anchor.load()
-	if n.isFounder() || len(n.otherAddresses()) == 0 {
+	if n.isFounder() || len(n.otherPlaces()) == 0 {
 		// A term that was anchored and, because we crashed there, not stored is no
 		// loss: there is nobody yet to whom it could have promised a vote.
 		anchored.Term = min(anchored.Term, held.term)
@@ -141,7 +149,7 @@ func (n *Node) holdPast(ctx context.Context, held reach) error {
 // hear gives what the others know of this node. What cannot be true is left out,
 // and the error says what it was.
 func (n *Node) hear(ctx context.Context) (map[Identity]testimony, error) {
-	heard := askWitnesses(ctx, n.peers, n.id, n.otherAddresses())
+	heard, _ := askWitnesses(ctx, n.peers, n.id, n.otherPlaces())
 	var errs []error
 	for by, seen := range heard {
 		if err := seen.credible(n.life, n.now()); err != nil {
@@ -204,7 +212,7 @@ func (n *Node) resolve(ctx context.Context, d *doubt) error {
 		return err
 	}
 	defer lock.Close()
-	if len(n.otherAddresses()) == 0 {
+	if len(n.otherPlaces()) == 0 {
 		return fmt.Errorf("%w; this node knows no other to be rebuilt from: put back the directory that it left, or see `risknet cluster recover --help`", d)
 	}
 	var told time.Time
