@@ -88,13 +88,15 @@ func (n *Node) dialRaft(ctx context.Context, address string) (net.Conn, error) {
 // maxStampAhead is how far ahead of its own clock a voter lets a leader stamp.
 const maxStampAhead = 30 * time.Second
 
-// admitEntry refuses a leader's stamp that is too far ahead. Time cures it.
+// admitEntry refuses what is no entry at all, which no leader of ours proposes, and a
+// leader's stamp that is too far ahead, which time cures. Signatures are the law's
+// affair: what is not signed leaves nothing, on every replica alike.
 func (n *Node) admitEntry(payload []byte) error {
-	at, err := risk.EntryStamp(payload)
+	entry, err := risk.DecodeEntry(payload)
 	if err != nil {
 		return err
 	}
-	if ahead := time.UnixMilli(at).Sub(n.now()); ahead > maxStampAhead {
+	if ahead := time.UnixMilli(entry.At).Sub(n.now()); ahead > maxStampAhead {
 		return fmt.Errorf("the leader's stamp is %s ahead of this node's clock; at most %s are taken", ahead, maxStampAhead)
 	}
 	return nil

@@ -199,6 +199,9 @@ func (n *Node) vouch(ctx context.Context, server string, term uint64) bool {
 	case <-ctx.Done():
 		return false
 	}
+	if nodes, err := n.store.Nodes(); err != nil || len(nodes) == 0 {
+		return err == nil // there is a log and no state yet: there is nobody to ask, and nothing to lose
+	}
 	voters, need := n.knownVoters(), n.majority()
 	candidates := slices.DeleteFunc(slices.Clone(voters), func(v knownVoter) bool { return v.server == server })
 	if len(candidates) < len(voters) {

@@ -1,0 +1,307 @@
+package consensus
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// certified is a connection whose other end is known, as by a certificate.
+type certified struct {
+	net.Conn
+	who string
+}
+
+// certificate is a peer that is certified as one server.
+type certificate string
+
+func (c certificate) Key() string { return string(c) }
+
+func (c certificate) SpeaksFor(server string) error {
+	if server != string(c) {
+		return fmt.Errorf("%s is not %s", string(c), server)
+	}
+	return nil
+}
+
+// guarded gives each server a certificate, and has the others vouch for leaders.
+func (n *network) guarded(cfg *Config) {
+	self := cfg.ID
+	cfg.Dial = func(ctx context.Context, to string) (net.Conn, error) {
+		n.mu.Lock()
+		l := n.listeners[to]
+		n.mu.Unlock()
+		if l == nil {
+			return nil, errors.New("connection refused")
+		}
+		near, far := net.Pipe()
+		select {
+		case l.conns <- &certified{far, self}:
+			return &certified{near, strings.TrimSuffix(to, ":1")}, nil
+		case <-l.closed:
+			return nil, errors.New("connection refused")
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	cfg.Peer = func(_ context.Context, conn net.Conn) (Peer, error) {
+		for {
+			switch c := conn.(type) {
+			case *certified:
+				return certificate(c.who), nil
+			case interface{ NetConn() net.Conn }:
+				conn = c.NetConn()
+			default:
+				return nil, errors.New("no certificate")
+			}
+		}
+	}
+	cfg.Vouch = func(_ context.Context, server string, term uint64) bool {
+		follow := 0
+		for _, s := range slices.Clone(n.servers) {
+			if s.ID == self || s.ID == server || s.Replica == nil {
+				continue
+			}
+			if leader, _ := s.Leader(); leader == server && s.Stats().Term == term {
+				follow++
+			}
+		}
+		return follow >= 1 // of three voters; with its own vote that is two
+	}
+}
+
+// attack is a message that must change nothing, whoever sends it.
+type attack struct {
+	name string
+	send func(from *testServer, as raft.RPCHeader, term uint64, to *testServer) error
+}
+
+func attacks() []attack {
+	conf := raft.EncodeConfiguration(raft.Configuration{Servers: []raft.Server{{ID: "evil", Address: "evil:1"}}})
+	entries := func(list ...*raft.Log) func(*testServer, raft.RPCHeader, uint64, *testServer) error {
+		return func(from *testServer, as raft.RPCHeader, term uint64, to *testServer) error {
+			for i := range list {
+				if list[i] != nil {
+					list[i].Term = term
+				}
+			}
+			resp := new(raft.AppendEntriesResponse)
+			err := from.trans.NetworkTransport.AppendEntries(raft.ServerID(to.ID), meantFor(raft.ServerID(to.ID), raft.ServerAddress(to.Address)),
+				&raft.AppendEntriesRequest{RPCHeader: as, Term: term, PrevLogEntry: 1, PrevLogTerm: 1, Entries: list, LeaderCommitIndex: 9}, resp)
+			if err == nil && !resp.Success {
+				err = errors.New("raft refused it")
+			}
+			return err
+		}
+	}
+	image := func(content string, size int64) func(*testServer, raft.RPCHeader, uint64, *testServer) error {
+		return func(from *testServer, as raft.RPCHeader, term uint64, to *testServer) error {
+			resp := new(raft.InstallSnapshotResponse)
+			err := from.trans.NetworkTransport.InstallSnapshot(raft.ServerID(to.ID), meantFor(raft.ServerID(to.ID), raft.ServerAddress(to.Address)),
+				&raft.InstallSnapshotRequest{RPCHeader: as, SnapshotVersion: 1, Term: term, LastLogIndex: 99, LastLogTerm: term, Configuration: conf, ConfigurationIndex: 99, Size: size},
+				resp, strings.NewReader(content))
+			if err == nil && !resp.Success {
+				err = errors.New("raft refused it")
+			}
+			return err
+		}
+	}
+	return []attack{
+		{"a heartbeat", entries()},
+		{"entries in the place of others", entries(&raft.Log{Index: 2, Data: payload(1, "forged")})},
+		{"a configuration of its own", entries(&raft.Log{Index: 2, Type: raft.LogConfiguration, Data: conf})},
+		{"an entry of an unknown type", entries(&raft.Log{Index: 2, Type: 99})},
+		{"an image", image("forged", 6)},
+		{"an image that says less than it sends", image(strings.Repeat("x", 1<<20), 6)},
+		{"an order to lead", func(from *testServer, as raft.RPCHeader, _ uint64, to *testServer) error {
+			return from.trans.NetworkTransport.TimeoutNow(raft.ServerID(to.ID), meantFor(raft.ServerID(to.ID), raft.ServerAddress(to.Address)),
+				&raft.TimeoutNowRequest{RPCHeader: as}, new(raft.TimeoutNowResponse))
+		}},
+	}
+}
+
+// Whoever reaches raft's port with a certificate of the network, of somebody who is
+// no server or of one that does not lead, changes nothing: not under its own name,
+// not under another's, not in this term and not in a later one.
+func TestNobodyButTheLeaderIsFollowed(t *testing.T) {
+	for _, who := range []string{"a stranger", "a member"} {
+		t.Run(who, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, n *network) {
+				n.tune = n.guarded
+				servers := n.found(3)
+				leader := n.leader()
+				publishMany(n, leader, 5)
+				n.allEqual(servers...)
+				from := n.add("evil")
+				victims := servers
+				if who == "a member" {
+					from = without(servers, leader)[0]
+					victims = without(servers, from)
+				}
+				term := leader.Stats().Term
+				own := raft.RPCHeader{ProtocolVersion: 3, ID: []byte(from.ID), Addr: []byte(from.Address)}
+				as := raft.RPCHeader{ProtocolVersion: 3, ID: []byte(leader.ID), Addr: []byte(leader.Address)}
+				for _, a := range attacks() {
+					for _, header := range []raft.RPCHeader{own, as} {
+						for _, in := range []uint64{term, term + 1} {
+							for _, to := range victims {
+								if err := a.send(from, header, in, to); err == nil {
+									t.Errorf("%s by %s as %s in term %d: %s takes it", a.name, from.ID, header.ID, in, to.ID)
+								}
+							}
+						}
+					}
+				}
+				n.pass(3 * time.Second)
+				if st := leader.Stats(); !leader.Ready() || st.Term != term {
+					t.Errorf("the leader is in term %d, want %d as before", st.Term, term)
+				}
+				n.publish(leader, "as before")
+				n.allEqual(servers...)
+				want := []string{"entry 1", "entry 2", "entry 3", "entry 4", "entry 5", "as before"}
+				if got := leader.machine.texts(); !slices.Equal(got, want) {
+					t.Errorf("the state is %v", got)
+				}
+			})
+		})
+	}
+}
+
+// Every guard in place, the network does what it always did: it elects, goes on
+// without one, and takes the one back.
+func TestGuardedNetworkElects(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *network) {
+		n.tune = n.guarded
+		servers := n.found(3)
+		for range 3 {
+			leader := n.leader()
+			n.publish(leader, fmt.Sprintf("led by %s", leader.ID))
+			leader.gate.Cut()
+			next := n.leader(without(servers, leader)...)
+			n.publish(next, "meanwhile")
+			leader.gate.Heal()
+			n.allEqual(servers...)
+		}
+	})
+}
+
+// Pre-vote is found by its type; without it a server that was cut off unseats the
+// leader when it comes back.
+func TestPreVoteStays(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *network) {
+		n.tune = n.guarded
+		servers := n.found(3)
+		leader := n.leader()
+		term := leader.Stats().Term
+		away := without(servers, leader)[0]
+		away.gate.Cut()
+		n.pass(20 * time.Second)
+		away.gate.Heal()
+		n.pass(5 * time.Second)
+		if st := leader.Stats(); !leader.Ready() || st.Term != term || away.Stats().Term != term {
+			t.Errorf("terms are %d and %d, want %d: it has raised them while it was alone", st.Term, away.Stats().Term, term)
+		}
+	})
+}
+
+// A member sends 66 MiB in one message: it is cut off before it is decoded.
+func TestHugeMessageIsCutOff(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *network) {
+		n.tune = n.guarded
+		servers := n.found(3)
+		leader := n.leader()
+		n.publish(leader, "before")
+		from := without(servers, leader)[0]
+		own := raft.RPCHeader{ProtocolVersion: 3, ID: []byte(from.ID), Addr: []byte(from.Address)}
+		huge := &raft.AppendEntriesRequest{RPCHeader: own, Term: 1, Entries: []*raft.Log{{Index: 1, Data: bytes.Repeat([]byte{1}, 66<<20)}}}
+		before := heap()
+		for range 3 {
+			err := from.trans.NetworkTransport.AppendEntries(raft.ServerID(leader.ID), meantFor(raft.ServerID(leader.ID), raft.ServerAddress(leader.Address)), huge, new(raft.AppendEntriesResponse))
+			if err == nil {
+				t.Error("66 MiB are taken")
+			}
+		}
+		if grown := heap() - before; grown > 64<<20 {
+			t.Errorf("the heap has grown by %d MiB", grown>>20)
+		}
+		n.publish(leader, "after")
+	})
+}
+
+// heap is what is in use after a collection.
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// Ten thousand connections on which nobody says anything hold up nobody.
+func TestIdleConnectionsCostLittle(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *network) {
+		n.tune = n.guarded
+		servers := n.found(3)
+		leader := n.leader()
+		n.publish(leader, "before")
+		before := heap()
+		closed := 0
+		for range 10_000 {
+			conn, err := n.dial(t.Context(), leader.Address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_ = conn.SetReadDeadline(time.Now().Add(time.Nanosecond))
+			if _, err := conn.Read(make([]byte, 1)); errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) {
+				closed++
+			}
+		}
+		if grown := heap() - before; grown > 64<<20 {
+			t.Errorf("the heap has grown by %d MiB", grown>>20)
+		}
+		n.publish(leader, "meanwhile")
+		n.pass(10 * time.Second)
+		n.publish(leader, "after")
+		n.allEqual(servers...)
+	})
+}
+
+// One peer has so many connections and no more.
+func TestOnePeerHasFewConnections(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *network) {
+		n.tune = n.guarded
+		servers := n.found(3)
+		leader := n.leader()
+		from := without(servers, leader)[0]
+		open := 0
+		for range 100 {
+			conn, err := from.cfg.Dial(n.within(time.Second), leader.Address)
+			if err != nil {
+				continue
+			}
+			defer conn.Close()
+			if err := writePreface(n.within(time.Second), conn, leader.ID); err != nil {
+				continue
+			}
+			n.pass(time.Millisecond)
+			_ = conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+			if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrClosedPipe) {
+				open++
+			}
+		}
+		if open > maxPerDoor {
+			t.Errorf("%d connections of one peer are open; at most %d", open, maxPerDoor)
+		}
+		n.publish(leader, "meanwhile")
+	})
+}
