@@ -1,11 +1,11 @@
 package consensus
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"runtime"
 	"slices"
@@ -214,7 +214,8 @@ func TestPreVoteStays(t *testing.T) {
 	})
 }
 
-// A member sends 66 MiB in one message: it is cut off before it is decoded.
+// A member sends an entry of 66 MiB: the connection ends before it is there, long
+// before it is decoded.
 func TestHugeMessageIsCutOff(t *testing.T) {
 	inBubble(t, func(t *testing.T, n *network) {
 		n.tune = n.guarded
@@ -222,19 +223,56 @@ func TestHugeMessageIsCutOff(t *testing.T) {
 		leader := n.leader()
 		n.publish(leader, "before")
 		from := without(servers, leader)[0]
-		own := raft.RPCHeader{ProtocolVersion: 3, ID: []byte(from.ID), Addr: []byte(from.Address)}
-		huge := &raft.AppendEntriesRequest{RPCHeader: own, Term: 1, Entries: []*raft.Log{{Index: 1, Data: bytes.Repeat([]byte{1}, 66<<20)}}}
 		before := heap()
-		for range 3 {
-			err := from.trans.NetworkTransport.AppendEntries(raft.ServerID(leader.ID), meantFor(raft.ServerID(leader.ID), raft.ServerAddress(leader.Address)), huge, new(raft.AppendEntriesResponse))
-			if err == nil {
-				t.Error("66 MiB are taken")
-			}
+		conn, err := from.cfg.Dial(n.within(time.Second), leader.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := writePreface(n.within(time.Second), conn, leader.ID); err != nil {
+			t.Fatal(err)
+		}
+		// In msgpack: AppendEntries with one entry, whose data has 66 MiB.
+		if _, err := conn.Write([]byte("\x00\x81\xa7Entries\x91\x81\xa4Data\xc6\x04\x20\x00\x00")); err != nil {
+			t.Fatal(err)
+		}
+		block, sent := make([]byte, 64<<10), 0
+		for err == nil && sent < 66<<20 {
+			_, err = conn.Write(block)
+			sent += len(block)
+		}
+		if sent > maxMessage+2*maxReadAhead {
+			t.Errorf("%d MiB of one message are read, want no more than %d", sent>>20, maxMessage>>20)
 		}
 		if grown := heap() - before; grown > 64<<20 {
 			t.Errorf("the heap has grown by %d MiB", grown>>20)
 		}
 		n.publish(leader, "after")
+	})
+}
+
+// One message in the highest term there is would leave nobody who could be elected.
+func TestTermThatNobodyCameToIsRefused(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *network) {
+		n.tune = n.guarded
+		servers := n.found(3)
+		leader := n.leader()
+		from := without(servers, leader)[0]
+		term := leader.Stats().Term
+		own := raft.RPCHeader{ProtocolVersion: 3, ID: []byte(from.ID), Addr: []byte(from.Address)}
+		for _, far := range []uint64{math.MaxUint64, maxTerm, term + maxTermsAhead + 1} {
+			for _, s := range without(servers, from) {
+				id, address := raft.ServerID(s.ID), raft.ServerAddress(s.Address)
+				vote := &raft.RequestVoteRequest{RPCHeader: own, Term: far, LeadershipTransfer: true}
+				if err := from.trans.RequestVote(id, address, vote, new(raft.RequestVoteResponse)); err == nil {
+					t.Errorf("%s answers a wish for votes in term %d", s.ID, far)
+				}
+			}
+		}
+		n.publish(leader, "as before")
+		if st := leader.Stats(); st.Term != term {
+			t.Errorf("the leader is in term %d, want %d as before", st.Term, term)
+		}
 	})
 }
 

@@ -1,0 +1,119 @@
+//go:build bugs
+
+package bugs
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// guards are the defences of SECURITY.md. Each is taken out in turn, and the test
+// that is named beside it must fail.
+var guards = map[string]bug{
+	// Who may write what.
+	"signatures are verified": {"risk/step.go",
+		"if !ed25519.Verify(key.Public.Bytes[:], message, signed.Signatures[i]) {", "if false {", "risk", "Signature|Signed|Forged"},
+	"a role sends its own commands": {"risk/law.go",
+		"if !allowed {", "if false {", "risk", "TestWhoMaySendWhat"},
+	"two hub keys where one must not do": {"risk/law.go",
+		"if s.needsQuorum() && s.hubSigners() < int(s.net.Threshold) {", "if false {", "risk", "TestWhoMaySendWhat|TestGraveMoves"},
+	"a stage sends what it may": {"risk/law.go",
+		"if author.Role != RoleHub && !may[author.Stage](kind) {", "if false {", "risk", "TestWhatEachStageMaySend"},
+	"stages follow their ways": {"risk/admission.go",
+		"case !slices.Contains(ways[inst.Stage], p.To):", "case false:", "risk", "TestEveryMoveBetweenStages"},
+	"a quarantined institution reports nothing": {"risk/law_listings.go",
+		"if s.quarantined {", "if false {", "risk", "TestWhatEachStageMaySend"},
+	"an applicant signs its application": {"risk/admission.go",
+		"if !signed {", "if false {", "risk", "TestApplicationsAreSigned"},
+	"only a reporter and the hub lift": {"risk/law_listings.go",
+		"case l.Reporter != s.cmd.Author && !s.isHub():", "case false:", "risk", "Lift"},
+	"a retired key signs nothing": {"risk/step.go",
+		"if !key.InUse(s.now) {", "if false {", "risk", "TestKeysRotate|TestWhoMaySendWhat"},
+
+	// Raft's port.
+	"a message is of who its certificate says": {"consensus/sender.go",
+		"if err := peer.SpeaksFor(server); err != nil {", "if err := error(nil); err != nil {", "consensus", "TestNobodyButTheLeaderIsFollowed"},
+	"a server's certificate is its node's": {"node/raftpeer.go",
+		"if record.Node == id && record.Name == p.who.Name && record.Institution == p.who.Institution {", "if true {", "testnet", "TestAttacksOnRaft"},
+	"a leader is elected or vouched for": {"consensus/sender.go",
+		"return t.claims.lead(server, term)", "return nil", "consensus", "TestNobodyButTheLeaderIsFollowed"},
+	"who leads hands over": {"consensus/sender.go",
+		"if t.claims.leader != server {", "if false {", "consensus", "TestNobodyButTheLeaderIsFollowed"},
+	"bytes are counted before they are decoded": {"consensus/door.go",
+		"used > maxMessage+maxReadAhead {", "used < 0 {", "consensus", "TestHugeMessage"},
+	"one peer has few connections": {"consensus/door.go",
+		"if d.count.Add(1) > maxPerDoor {", "if d.count.Add(1) < 0 {", "consensus", "TestOnePeerHasFew"},
+	"a silent caller is shut out": {"consensus/door.go",
+		"if err := conn.SetDeadline(time.Now().Add(d.patience)); err != nil {", "if err := error(nil); err != nil {", "consensus", "TestSilentCaller"},
+	"terms stay within reach": {"consensus/terms.go",
+		"if term <= known+maxTermsAhead || known == 0 && term <= maxTerm {", "if true || known == 0 {", "consensus", "TestTermThatNobodyCameTo"},
+	"unknown types are refused": {"consensus/transport.go",
+		"return fmt.Errorf(\"type %d is unknown\", entry.Type)", "return nil", "consensus", "TestMessagesThatWouldStop"},
+	"nil entries are refused": {"consensus/transport.go",
+		"if entry == nil || entry.Index != c.PrevLogEntry+uint64(i)+1 {", "if entry.Index != c.PrevLogEntry+uint64(i)+1 {", "consensus", "TestMessagesThatWouldStop"},
+	"what is applied is not cut": {"consensus/log.go",
+		"if !durable && !undelivered && !g.d.superseded.Load() {", "if false {", "consensus", "TestGuardedLog"},
+	"pre-vote is on": {"consensus/replica.go",
+		"rc.MaxAppendEntries = maxAppendEntries", "rc.MaxAppendEntries = maxAppendEntries\n\trc.PreVoteDisabled = true", "consensus", "TestPreVoteStays"},
+	"an image is what its last leaf commits to": {"store/imageread.go",
+		"if leaf.State != h.meta.lanes.digest() {", "if false {", "store", "Image|Damage"},
+
+	// Doors.
+	"a method is for its roles": {"node/permissions.go",
+		"if err := n.mayUse(who, method); err != nil {", "if err := error(nil); err != nil {", "testnet", "TestTheWholeTableOfPermissions"},
+	"a path is for its roles": {"node/permissions.go",
+		"if err := n.mayUse(callerOfHTTP(r), pattern); err != nil {", "if err := error(nil); err != nil {", "testnet", "TestTheWholeTableOfPermissions"},
+
+	// The ledger, and who lies about it.
+	"a node cosigns what it has itself": {"node/checkpoint.go",
+		"if own != theirs {", "if false {", "audit", "TestADivergedNode"},
+	"a node that has diverged signs nothing": {"node/checkpoint.go",
+		"if against > voters/2 {", "if against < 0 {", "audit", "TestADivergedNode"},
+	"a replay holds each leaf to its digest": {"store/replay.go",
+		"if digest != leaf.State {", "if false {", "audit", "TestAuditOfASmallNetwork"},
+	"an audit compares every tile": {"audit/replica.go",
+		"if i := firstDifference(ours, theirs); i >= 0 {", "if i := firstDifference(ours, theirs); i >= 1<<30 {", "audit", "TestAuditOfASmallNetwork"},
+	"an audit reads what nodes store": {"audit/verify.go",
+		"if want == sum.Digest() {", "if true {", "audit", "TestAuditOfASmallNetwork"},
+	"an audit begins from the network's id": {"audit/replica.go",
+		"want := r.options.Network; !want.IsZero() && net.ID != want", "want := r.options.Network; false && net.ID != want", "audit", "TestAuditOfASmallNetwork"},
+	"a broken promise is asked about": {"audit/monitor.go",
+		"return m.promises(ctx, nodes)", "_ = nodes\n\treturn nil", "audit", "TestMonitor"},
+	"stamps are held to cosignatures": {"audit/monitor.go",
+		"m.backdated(signed)", "", "audit", "TestMonitorSeesBackdating"},
+	"two histories are compared": {"audit/monitor.go",
+		"if err != nil || same {", "if true || same {", "audit", "TestMonitor"},
+	"evidence is of this network": {"audit/evidence.go",
+		"if e.Network != network.String() {", "if false {", "audit", "TestMonitor"},
+	"a leader's promise outlives its crash": {"consensus/log.go",
+		"g.fate.truncated(lost)", "_ = lost", "consensus", "TestStoredEntry"},
+}
+
+// TestEachGuardIsHeldByItsTest takes out each guard; with -v it prints the list.
+func TestEachGuardIsHeldByItsTest(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for name, g := range guards {
+		t.Run(name, func(t *testing.T) {
+			out, err := run(t, root, &g)
+			result := "its test fails without it"
+			switch {
+			case err == nil:
+				result = "NOT HELD"
+				t.Errorf("go test -run '%s' ./%s passes without the guard", g.tests, g.room)
+			case !strings.Contains(out, "--- FAIL") && !strings.Contains(out, "panic:"):
+				result = "DOES NOT BUILD"
+				t.Errorf("no test failed; it does not build without the guard:\n%s", out)
+			}
+			lines = append(lines, fmt.Sprintf("%-45s %-25s %-10s %-40s %s", name, g.file, g.room, g.tests, result))
+		})
+	}
+	slices.Sort(lines)
+	t.Logf("guards and results:\n%s", strings.Join(lines, "\n"))
+}
