@@ -19,7 +19,6 @@ func TestVerifyAllNamesWhatIsWrong(t *testing.T) {
 	many(w, 3)
 	command := w.publish(w.bank, "", 2).ID()
 	id := risk.ListingID{Leaf: 3}
-	key := risk.ListingKey{Kind: risk.KindIP, Token: tokenOf(1), Reporter: w.acq.id, List: risk.ListBlack, Code: 12}
 	for what, one := range map[string]struct {
 		key   []byte
 		value []byte // nil loses it
@@ -28,8 +27,9 @@ func TestVerifyAllNamesWhatIsWrong(t *testing.T) {
 		"a listing is lost":       {risk.ListingRecordKey(id), nil, "1 of 2 listings"},
 		"an institution is lost":  {append([]byte{risk.TableInstitutions}, w.acq.id[:]...), nil, "small tables"},
 		"an outcome is forgotten": {append([]byte{risk.TableRemembered}, command[:]...), nil, "do not give the digest"},
-		"a link is lost":          {linkKey(key), nil, "1 of 2 links"},
-		"a link leads elsewhere":  {linkKey(key), risk.ItemID{Leaf: 6}.AppendTo(nil), "listing 6.0"},
+		"a link is lost":          {w.linkOf(1), nil, "1 of 2 links"},
+		"a link leads elsewhere":  {w.linkOf(1), risk.ItemID{Leaf: 6}.AppendTo(nil), "listing 6.0"},
+		"a link leads nowhere":    {w.linkOf(1), listingAt(1<<48+3, 0).AppendTo(nil), "listing 281474976710659.0"},
 		"a body is lost":          {bodyKey(id), nil, "body 3.0"},
 		"a body is changed":       {bodyKey(id), make([]byte, 40), "body 3.0"},
 		"a body too many":         {bodyKey(risk.ItemID{Leaf: 1}), make([]byte, 40), "3 bodies for 2"},
@@ -74,9 +74,6 @@ func TestVerifyAllNamesWhatIsInAWrongPlace(t *testing.T) {
 	w.publish(w.acq, "again", 1, 3) // leaf 6
 	first, old, sound := listingAt(3, 0), listingAt(3, 1), listingAt(3, 2)
 	again, due := listingAt(6, 0), dueOf(t, w, sound)
-	key := func(n int) []byte {
-		return linkKey(risk.ListingKey{Kind: risk.KindIP, Token: tokenOf(n), Reporter: w.acq.id, List: risk.ListBlack, Code: 12})
-	}
 	for what, one := range map[string]struct {
 		lost, put, value []byte
 		names            string
@@ -85,11 +82,10 @@ func TestVerifyAllNamesWhatIsInAWrongPlace(t *testing.T) {
 		"the body of a revision is changed":    {put: bodyKey(listingAt(4, 0)), value: make([]byte, 40), names: "body 4.0"},
 		"the body before a revision is there":  {lost: bodyKey(listingAt(4, 0)), put: bodyKey(first), value: make([]byte, 40), names: "body 4.0"},
 		"a body stands at another place":       {lost: bodyKey(again), put: bodyKey(listingAt(6, 9)), value: make([]byte, 40), names: "body 6.0"},
-		"a link leads to an older listing":     {put: key(1), value: old.AppendTo(nil), names: "listing 6.0"},
-		"a link is of another subject":         {lost: key(1), put: key(9), value: again.AppendTo(nil), names: "listing 3.1"},
-		"a link of a listing that stands":      {lost: key(2), put: key(9), value: sound.AppendTo(nil), names: "listing 3.2"},
-		"a link is written again":              {put: key(2), value: sound.AppendTo(nil), names: "listing 3.2"},
-		"a link leads nowhere":                 {put: key(2), value: listingAt(1<<48+3, 2).AppendTo(nil), names: "listing 281474976710659.2"},
+		"a link leads to an older listing":     {put: w.linkOf(1), value: old.AppendTo(nil), names: "listing 6.0"},
+		"a link is of another subject":         {lost: w.linkOf(1), put: w.linkOf(9), value: again.AppendTo(nil), names: "listing 3.1"},
+		"a link of a listing that stands":      {lost: w.linkOf(2), put: w.linkOf(9), value: sound.AppendTo(nil), names: "listing 3.2"},
+		"a link is written again":              {put: w.linkOf(2), value: sound.AppendTo(nil), names: "listing 3.2"},
 		"what is due is due at another time":   {lost: due, put: dueKey(worldStart, risk.ListingRecordKey(sound)), value: []byte{}, names: "30002 is due"},
 		"what is due names another":            {lost: due, put: dueKey(worldStart, risk.ListingRecordKey(listingAt(9, 9))), value: []byte{}, names: "30002 is due"},
 		"what is due names no record":          {put: []byte{prefixDue, risk.TableListings}, value: []byte{}, names: "names no record"},
