@@ -131,30 +131,41 @@ func partOf(t *testing.T, image, key []byte) (from, to int) {
 // lacks one would pass by it, and a listed subject by the node.
 func TestAnImageThatHidesAListingIsRefused(t *testing.T) {
 	w := newWorld()
+	rules := risk.NewBody([]byte("rules"))
+	w.propose(w.hub, &risk.PublishRules{Hash: sha(rules.Data)}, []risk.Item{{Op: risk.ItemDocument, Commitment: rules.Commit()}}, []risk.Body{rules})
 	w.publish(w.acq, "", 1, 2, 3)
 	source := open(t, t.TempDir(), Options{})
 	defer source.Close()
 	mustApply(t, source, w.entries)
 	image := imageOf(t, source)
-	link := linkKey(risk.ListingKey{Kind: risk.KindIP, Token: tokenOf(2), Reporter: w.acq.id, List: risk.ListBlack, Code: 12})
+	link := w.linkOf(2)
 	without := func(image []byte) []byte {
 		from, to := partOf(t, image, link)
 		return append(image[:from], image[to:]...)
 	}
-	fewer := func(image []byte) []byte {
+	count := func(image []byte, by int) []byte {
 		links := image[len(imageMagic)+32+4+1+6*8:]
-		binary.BigEndian.PutUint64(links, binary.BigEndian.Uint64(links)-1)
+		binary.BigEndian.PutUint64(links, binary.BigEndian.Uint64(links)+uint64(by))
 		return image
+	}
+	flipped := func(key []byte) func([]byte) []byte {
+		return func(image []byte) []byte {
+			_, to := partOf(t, image, key)
+			image[to-1] ^= 1
+			return image
+		}
 	}
 	leaf := source.Head().Size - 1
 	for what, change := range map[string]func([]byte) []byte{
 		"a link is missing":                     without,
-		"a link is missing and was not counted": func(image []byte) []byte { return fewer(without(image)) },
-		"a link leads to another listing": func(image []byte) []byte {
-			_, to := partOf(t, image, link)
-			image[to-1] ^= 1
-			return image
+		"a link is missing and was not counted": func(image []byte) []byte { return count(without(image), -1) },
+		"a link leads to another listing":       flipped(link),
+		"a link leads to a listing about something else": func(image []byte) []byte {
+			from, to := partOf(t, image, w.linkOf(3))
+			extra := bytes.Replace(image[from:to], w.linkOf(3), w.linkOf(9), 1)
+			return count(slices.Concat(image[:to], extra, image[to:]), 1)
 		},
+		"a rule set says something else": flipped(bodyKey(risk.ItemID{Leaf: leaf - 1})),
 		"a body is missing": func(image []byte) []byte {
 			from, to := partOf(t, image, bodyKey(risk.ItemID{Leaf: leaf, Item: 1}))
 			return append(image[:from], image[to:]...)
@@ -166,11 +177,7 @@ func TestAnImageThatHidesAListingIsRefused(t *testing.T) {
 			extra = append(binary.BigEndian.AppendUint32(extra, 16), make([]byte, 16)...)
 			return slices.Concat(image[:to], extra, image[to:])
 		},
-		"a body says something else": func(image []byte) []byte {
-			_, to := partOf(t, image, bodyKey(risk.ItemID{Leaf: leaf, Item: 1}))
-			image[to-1] ^= 1
-			return image
-		},
+		"a body says something else": flipped(bodyKey(risk.ItemID{Leaf: leaf, Item: 1})),
 	} {
 		t.Run(what, func(t *testing.T) {
 			s := open(t, t.TempDir(), Options{})
@@ -185,8 +192,7 @@ func TestAnImageThatHidesAListingIsRefused(t *testing.T) {
 	}
 	s := open(t, t.TempDir(), Options{})
 	defer s.Close()
-	same := func(image []byte) []byte { return image }
-	if err := install(s, forged(image, same), source.Position()); err != nil {
+	if err := install(s, forged(image, bytes.Clone), source.Position()); err != nil {
 		t.Errorf("the image as it was: %v", err)
 	}
 }

@@ -15,18 +15,18 @@ import (
 // listingScan holds each listing to its body and each key's link to the newest
 // listing of that key. It goes along listings, bodies and links in their own
 // orders and looks up only what stands elsewhere: the body of a revision, and the
-// link of a listing that a newer one has taken the place of.
+// link of a listing that a newer one has taken the place of. It takes eight bytes
+// a link as long as it lasts.
 type listingScan struct {
 	txn    *badger.Txn
 	strict bool // no listing is without a link to it or to a newer one
 	bodies *cursor
 
-	linked []uint64 // places of listings that links lead to, upwards; those behind are taken off
-	keyed  *keyed
-	links  multiset // what links say: key, listing, version of its record
-	led    multiset // what the listings that they lead to say
-
-	element []byte // used again
+	linked  []uint64 // places of listings that links lead to, upwards; those behind are taken off
+	keyed   *keyed
+	element []byte   // used again
+	links   multiset // what links say: key, listing, version of its record
+	led     multiset // what the listings that they lead to say
 }
 
 // scanListings reads the links, which is the first half.

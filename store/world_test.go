@@ -107,6 +107,11 @@ func (w *world) listing(n int, note string, expires, source int64) (risk.Item, r
 		Origin: risk.Origin{Kind: risk.OriginOwn}, Commitment: body.Commit()}, body
 }
 
+// linkOf is where the link of the n-th subject stands, as acq lists it.
+func (w *world) linkOf(n int) []byte {
+	return linkKey(risk.ListingKey{Kind: risk.KindIP, Token: tokenOf(n), Reporter: w.acq.id, List: risk.ListBlack, Code: 12})
+}
+
 // publish has an institution list subjects.
 func (w *world) publish(a author, note string, subjects ...int) *risk.Signed {
 	var items []risk.Item
