@@ -72,11 +72,11 @@ func (n *Node) fetchChunk(ctx context.Context, before uint64) error {
 	if err != nil {
 		return err
 	}
-	addresses := addressesOf(others)
+	places := placesOf(others)
 	failed := errors.New("no other node is known")
-	for i := range addresses {
-		at := (n.chunkSource + i) % len(addresses)
-		if failed = n.chunkFrom(ctx, addresses[at], before); failed == nil {
+	for i := range places {
+		at := (n.chunkSource + i) % len(places)
+		if failed = n.chunkFrom(ctx, places[at], before); failed == nil {
 			n.chunkSource = at
 			return nil
 		}
@@ -84,8 +84,8 @@ func (n *Node) fetchChunk(ctx context.Context, before uint64) error {
 	return failed
 }
 
-func (n *Node) chunkFrom(ctx context.Context, address string, before uint64) error {
-	conn, err := n.peers.dial(address)
+func (n *Node) chunkFrom(ctx context.Context, from place, before uint64) error {
+	conn, err := n.peers.dial(from)
 	if err != nil {
 		return err
 	}
@@ -93,14 +93,14 @@ func (n *Node) chunkFrom(ctx context.Context, address string, before uint64) err
 	defer cancel()
 	resp, err := apiv1.NewPeersClient(conn).Chunk(ctx, &apiv1.ChunkRequest{Before: before})
 	if err != nil {
-		return fmt.Errorf("%s: %w", address, err)
+		return fmt.Errorf("%s: %w", from.api, err)
 	}
 	chunk, err := store.DecodeChunk(resp.Chunk)
 	if err == nil {
 		err = n.store.AddChunk(before, chunk)
 	}
 	if err != nil {
-		n.log.Error("alarm", "error", fmt.Errorf("part of the ledger before %d that %s gave: %w", before, address, err))
+		n.log.Error("alarm", "error", fmt.Errorf("part of the ledger before %d that %s gave: %w", before, from.api, err))
 		return err
 	}
 	return nil

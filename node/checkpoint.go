@@ -239,7 +239,7 @@ func (n *Node) opinions(ctx context.Context, head *signedHead) (heard []opinion,
 
 // opinion holds an answer to the other's log key; what does not verify is none.
 func (n *Node) opinion(ctx context.Context, of *risk.PutNode, head *signedHead) opinion {
-	conn, err := n.peers.dial(of.API)
+	conn, err := n.peers.dial(placeOf(of))
 	if err != nil {
 		return opinion{}
 	}

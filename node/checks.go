@@ -189,8 +189,8 @@ func (s *checkService) subject(scratch *checkScratch, m *apiv1.Subject, version 
 		return one, errors.New("value: is empty; give the identifier or its tokens")
 	case m.GetValue() != "" && len(m.GetTokens()) > 0:
 		return one, errors.New("value: give either the identifier or its tokens, not both")
-	case m.GetValue() != "" && !s.node.serves(who):
-		return one, status.Errorf(codes.PermissionDenied, "subjects: a raw identifier is taken from this institution's own programs only; send tokens")
+	case m.GetValue() != "" && s.node.mayUse(who, doorRaw) != nil:
+		return one, status.Errorf(codes.PermissionDenied, "subjects: %v; send tokens", s.node.mayUse(who, doorRaw))
 	case m.GetValue() != "":
 		scratch.asked, err = keys.ring.Ask(scratch.asked, kind, m.GetValue(), keys.scopes)
 		return one, err
@@ -239,16 +239,4 @@ type keyState struct {
 	keys          []TokenKey
 	scopes        token.ScopesInUse
 	scopesVersion uint64 // see risk.Scopes; at least 1
-}
-
-func (n *Node) serves(who Identity) bool {
-	if who.Institution == n.creds.Identity.Institution || who.Role == RoleHub {
-		return true
-	}
-	for _, name := range n.cfg.Serves {
-		if who.Institution == name {
-			return true
-		}
-	}
-	return false
 }

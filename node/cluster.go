@@ -81,7 +81,7 @@ func (s *clusterService) row(ctx context.Context, n *risk.PutNode) *apiv1.Status
 	row := &apiv1.StatusRow{Name: n.Name, Role: "down", Institution: n.Institution}
 	answer := s.node.status()
 	if n.Node != s.node.id {
-		conn, err := s.node.peers.dial(n.API)
+		conn, err := s.node.peers.dial(placeOf(n))
 		if err != nil {
 			return row
 		}

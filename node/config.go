@@ -116,11 +116,13 @@ type RaftConfig struct {
 
 // LimitsConfig bounds what callers can take.
 type LimitsConfig struct {
-	Streams     uint32        `koanf:"streams"`     // concurrent calls on one connection
-	Connections int           `koanf:"connections"` // on each listener
-	Message     int           `koanf:"message"`     // bytes of one request
-	SubmitWait  time.Duration `koanf:"submit_wait"` // longest wait for a receipt
-	SizeWait    time.Duration `koanf:"size_wait"`   // longest wait for min_size
+	Streams     uint32 `koanf:"streams"`     // concurrent calls on one connection
+	Connections int    `koanf:"connections"` // on each listener
+	// ConnectionsEach is how many of all these one certificate may have open.
+	ConnectionsEach int           `koanf:"connections_each"`
+	Message         int           `koanf:"message"`     // bytes of one request
+	SubmitWait      time.Duration `koanf:"submit_wait"` // longest wait for a receipt
+	SizeWait        time.Duration `koanf:"size_wait"`   // longest wait for min_size
 }
 
 // LogConfig says how the node writes its log, to standard error.
@@ -139,7 +141,7 @@ func DefaultConfig() Config {
 		Raft: RaftConfig{Heartbeat: 600 * time.Millisecond, Election: 600 * time.Millisecond, Lease: 300 * time.Millisecond,
 			CommitTimeout: 2 * time.Millisecond, TrailingLogs: 8192, SnapshotThreshold: 8192,
 			SnapshotInterval: 2 * time.Minute},
-		Limits: LimitsConfig{Streams: 1024, Connections: 4096, Message: 4 << 20,
+		Limits: LimitsConfig{Streams: 1024, Connections: 4096, ConnectionsEach: 512, Message: 4 << 20,
 			SubmitWait: 10 * time.Second, SizeWait: 2 * time.Second},
 		Log: LogConfig{Level: "info", Format: "text"},
 	}
@@ -304,7 +306,7 @@ func (c *Config) checkDirectories() error {
 }
 
 func (l *LimitsConfig) check() error {
-	for key, limit := range map[string]int64{"streams": int64(l.Streams), "connections": int64(l.Connections),
+	for key, limit := range map[string]int64{"streams": int64(l.Streams), "connections": int64(l.Connections), "connections_each": int64(l.ConnectionsEach),
 		"submit_wait": int64(l.SubmitWait), "size_wait": int64(l.SizeWait)} {
 		if limit <= 0 {
 			return fmt.Errorf("config: limits.%s: is not more than 0, so nobody would be answered; leave it out for the default", key)

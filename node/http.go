@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -16,13 +15,8 @@ import (
 
 // serveHTTP answers health, metrics and the ledger, over mutual TLS.
 func (n *Node) serveHTTP(ctx context.Context) error {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", n.readyz)
-	n.serveLedger(mux)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
 	server := &http.Server{
-		Handler:           mux,
+		Handler:           n.admitHTTP(n.routes().mux),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,
@@ -35,11 +29,40 @@ func (n *Node) serveHTTP(ctx context.Context) error {
 		defer cancel()
 		_ = server.Shutdown(soon)
 	})()
-	err := server.Serve(tls.NewListener(n.listeners.http, n.creds.ServerTLS()))
+	err := server.Serve(tls.NewListener(n.listeners.http, n.creds.ServerTLS(atHTTP)))
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
 	return err
+}
+
+// routes are what the node answers to over HTTP.
+type routes struct {
+	mux      *http.ServeMux
+	patterns []string
+}
+
+func (r *routes) HandleFunc(pattern string, handle http.HandlerFunc) {
+	r.patterns = append(r.patterns, pattern)
+	r.mux.HandleFunc(pattern, handle)
+}
+
+func (n *Node) routes() *routes {
+	r := &routes{mux: http.NewServeMux()}
+	r.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	r.HandleFunc("GET /readyz", n.readyz)
+	r.HandleFunc("GET /metrics", promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}).ServeHTTP)
+	n.serveLedger(r)
+	return r
+}
+
+// callerOfHTTP gives the identity in the caller's certificate.
+func callerOfHTTP(r *http.Request) Identity {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return Identity{}
+	}
+	id, _ := IdentityOf(r.TLS.PeerCertificates[0]) // nobody's, if there is none
+	return id
 }
 
 // readyz says whether this node may be asked: its view has caught up with what
@@ -88,11 +111,12 @@ func (n *Node) ready() error {
 // at once, so that the others are not held up.
 type limitListener struct {
 	net.Listener
+	lines *lines
 	slots chan struct{}
 }
 
-func newLimitListener(l net.Listener, limit int) net.Listener {
-	return &limitListener{Listener: l, slots: make(chan struct{}, limit)}
+func newLimitListener(l net.Listener, lines *lines, limit int) net.Listener {
+	return &limitListener{Listener: l, lines: lines, slots: make(chan struct{}, limit)}
 }
 
 func (l *limitListener) Accept() (net.Conn, error) {
@@ -103,20 +127,9 @@ func (l *limitListener) Accept() (net.Conn, error) {
 		}
 		select {
 		case l.slots <- struct{}{}:
-			return &limitedConn{Conn: conn, release: func() { <-l.slots }}, nil
+			return l.lines.accepted(conn, func() { <-l.slots }), nil
 		default:
 			conn.Close()
 		}
 	}
-}
-
-type limitedConn struct {
-	net.Conn
-	release func()
-	once    sync.Once
-}
-
-func (c *limitedConn) Close() error {
-	c.once.Do(c.release)
-	return c.Conn.Close()
 }

@@ -5,9 +5,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // Roles that a certificate can carry. What an institution may write is decided
@@ -45,71 +48,128 @@ func IdentityOf(cert *x509.Certificate) (Identity, error) {
 	return Identity{}, errors.New("certificate: carries no risknet:// URI; have it issued by the network's CA")
 }
 
-// Credentials are a certificate with its key and the CA that vouches for peers.
+// Credentials are a node's certificate with its key, and the CAs that vouch for
+// peers. The files may be replaced while the node runs: see [Credentials.Reload].
 type Credentials struct {
-	Certificate tls.Certificate
-	CA          *x509.CertPool
-	Identity    Identity
+	Identity Identity // stays what it was when the files were first read
+
+	files   [3]string // CA, certificate, key
+	current atomic.Pointer[bundle]
+	lines   lines
+}
+
+// bundle is what the three files said together.
+type bundle struct {
+	ca          *x509.CertPool
+	certificate tls.Certificate
+	stamps      [3]stamp
 }
 
 // LoadCredentials reads PEM files.
 func LoadCredentials(caFile, certFile, keyFile string) (*Credentials, error) {
-	ca, err := os.ReadFile(caFile)
-	if err != nil {
-		return nil, fmt.Errorf("tls.ca: %w; name the network's CA certificate", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(ca) {
-		return nil, fmt.Errorf("tls.ca: %s holds no PEM certificate; name the network's CA certificate", caFile)
-	}
-	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("tls.certificate: %w; certificate and key must be PEM files that belong together", err)
-	}
-	identity, err := IdentityOf(cert.Leaf)
+	c := &Credentials{files: [3]string{caFile, certFile, keyFile}}
+	b, err := c.read()
 	if err != nil {
 		return nil, err
 	}
-	return &Credentials{Certificate: cert, CA: pool, Identity: identity}, nil
+	if c.Identity, err = IdentityOf(b.certificate.Leaf); err != nil {
+		return nil, err
+	}
+	c.current.Store(b)
+	return c, nil
 }
 
-// ServerTLS demands a certificate of this network from whoever connects, and,
-// if roles are given, one of those roles.
-func (c *Credentials) ServerTLS(roles ...string) *tls.Config {
+func (c *Credentials) read() (*bundle, error) {
+	b := &bundle{ca: x509.NewCertPool(), stamps: c.stamps()}
+	ca, err := os.ReadFile(c.files[0])
+	if err != nil {
+		return nil, fmt.Errorf("tls.ca: %w; name the network's CA certificate", err)
+	}
+	if !b.ca.AppendCertsFromPEM(ca) {
+		return nil, fmt.Errorf("tls.ca: %s holds no PEM certificate; name the network's CA certificate", c.files[0])
+	}
+	if b.certificate, err = tls.LoadX509KeyPair(c.files[1], c.files[2]); err != nil {
+		return nil, fmt.Errorf("tls.certificate: %w; certificate and key must be PEM files that belong together", err)
+	}
+	return b, nil
+}
+
+// ServerTLS demands a certificate of this network, of a role that has something to
+// do at the listener. Each connection is met with the files as they are then. No
+// session is resumed: it would bring yesterday's certificate past today's CA.
+func (c *Credentials) ServerTLS(at listener) *tls.Config {
+	roles := rolesAt(at)
+	return &tls.Config{MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true,
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			b := c.current.Load()
+			return &tls.Config{
+				MinVersion:             tls.VersionTLS13,
+				SessionTicketsDisabled: true,
+				Certificates:           []tls.Certificate{b.certificate},
+				ClientAuth:             tls.RequireAndVerifyClientCert,
+				ClientCAs:              b.ca,
+				VerifyConnection: func(state tls.ConnectionState) error {
+					peer, err := c.ofNetwork(state)
+					if err == nil {
+						err = holdsRole(peer, at, roles)
+					}
+					if err != nil {
+						return err
+					}
+					return c.lines.enter(hello.Conn, state.PeerCertificates[0])
+				},
+			}, nil
+		}}
+}
+
+// ClientTLS is for one connection to a node. If any are named, one of them has to
+// answer: a certificate of another node at that address is refused.
+func (c *Credentials) ClientTLS(conn net.Conn, meant ...Identity) *tls.Config {
+	b := c.current.Load()
 	return &tls.Config{
-		MinVersion:       tls.VersionTLS13,
-		Certificates:     []tls.Certificate{c.Certificate},
-		ClientAuth:       tls.RequireAndVerifyClientCert,
-		ClientCAs:        c.CA,
-		VerifyConnection: func(state tls.ConnectionState) error { return c.verifyPeer(state, roles) },
+		MinVersion:   tls.VersionTLS13,
+		Certificates: []tls.Certificate{b.certificate},
+		RootCAs:      b.ca,
+		VerifyConnection: func(state tls.ConnectionState) error {
+			peer, err := c.ofNetwork(state)
+			if err == nil {
+				err = isMeant(peer, meant)
+			}
+			if err != nil {
+				return err
+			}
+			return c.lines.enter(conn, state.PeerCertificates[0])
+		},
 	}
 }
 
-// ClientTLS connects to a node of this network.
-func (c *Credentials) ClientTLS() *tls.Config {
-	return &tls.Config{
-		MinVersion:       tls.VersionTLS13,
-		Certificates:     []tls.Certificate{c.Certificate},
-		RootCAs:          c.CA,
-		VerifyConnection: func(state tls.ConnectionState) error { return c.verifyPeer(state, []string{RoleNode}) },
-	}
-}
-
-func (c *Credentials) verifyPeer(state tls.ConnectionState, roles []string) error {
+// ofNetwork reads who the other end is, and refuses another network's.
+func (c *Credentials) ofNetwork(state tls.ConnectionState) (Identity, error) {
 	peer, err := IdentityOf(state.PeerCertificates[0])
 	if err != nil {
-		return err
+		return peer, err
 	}
 	if peer.Network != c.Identity.Network {
-		return fmt.Errorf("certificate: is of network %q, this is %q", peer.Network, c.Identity.Network)
+		return peer, fmt.Errorf("certificate: is of network %q, this is %q", peer.Network, c.Identity.Network)
 	}
-	for _, role := range roles {
-		if peer.Role == role {
-			return nil
-		}
+	return peer, nil
+}
+
+// holdsRole keeps out of a listener who can do nothing there.
+func holdsRole(peer Identity, at listener, roles []string) error {
+	if !slices.Contains(roles, peer.Role) {
+		return fmt.Errorf("certificate: role %q of %s may not use %s; it is for %s", peer.Role, peer.Institution, at, strings.Join(roles, ", "))
 	}
-	if len(roles) > 0 {
-		return fmt.Errorf("certificate: role %q may not connect here", peer.Role)
+	return nil
+}
+
+// isMeant keeps one node from answering in another's name.
+func isMeant(peer Identity, meant []Identity) error {
+	if peer.Role != RoleNode {
+		return fmt.Errorf("certificate: is of role %q; a node must answer here", peer.Role)
+	}
+	if len(meant) > 0 && !slices.Contains(meant, peer) {
+		return fmt.Errorf("certificate: is of %s of %s, and %s of %s was meant", peer.Name, peer.Institution, meant[0].Name, meant[0].Institution)
 	}
 	return nil
 }

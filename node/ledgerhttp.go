@@ -19,7 +19,7 @@ import (
 // serveLedger serves the ledger as c2sp.org/tlog-tiles says, and beside it the
 // two things that an audit needs and an outsider must not have: bodies and
 // records.
-func (n *Node) serveLedger(mux *http.ServeMux) {
+func (n *Node) serveLedger(mux *routes) {
 	mux.HandleFunc("GET /checkpoint", n.serveCheckpoint)
 	mux.HandleFunc("GET /tile/", n.serveTile)
 	mux.HandleFunc("GET /bodies/{leaf}", n.serveBodies)

@@ -66,7 +66,7 @@ func (n *Node) askServers(ctx context.Context, nodes []*risk.PutNode) []uint64 {
 			continue
 		}
 		wait.Go(func() {
-			conn, err := n.peers.dial(record.API)
+			conn, err := n.peers.dial(placeOf(record))
 			if err != nil {
 				return
 			}

@@ -32,6 +32,7 @@ type Node struct {
 	creds   *Credentials
 	gate    consensus.Gate
 	peers   *peers
+	roster  atomic.Pointer[roster]
 	health  *health.Server
 	metrics *metrics
 
@@ -113,6 +114,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if n.creds.Identity.Name != n.cfg.Name {
 		return fmt.Errorf("tls.certificate: is of node %q, and this one is %q; name its own certificate", n.creds.Identity.Name, n.cfg.Name)
 	}
+	n.creds.lines.each = n.cfg.Limits.ConnectionsEach
 	n.peers = newPeers(n.creds, n.gate.Dialer(n.env.Dial))
 	if n.secrets, err = LoadTokenKeys(n.cfg.TokenKeys); err != nil {
 		return err
@@ -195,7 +197,7 @@ func (n *Node) listen() error {
 		if err != nil {
 			return fmt.Errorf("listen.%s: %w; name an address of this machine that nobody listens on", l.name, err)
 		}
-		*l.into = newLimitListener(listener, n.cfg.Limits.Connections)
+		*l.into = newLimitListener(listener, &n.creds.lines, n.cfg.Limits.Connections)
 	}
 	return nil
 }
@@ -208,6 +210,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	group.Go(func() error { return n.serveAPI(ctx) })
 	group.Go(func() error { return n.serveHTTP(ctx) })
 	group.Go(func() error { return n.serveFaults(ctx) })
+	group.Go(func() error { return n.keepCertificate(ctx) })
 	group.Go(func() error { return n.freshen(ctx) })
 	group.Go(func() error { return n.watchHealth(ctx) })
 	group.Go(func() error { return n.keepMembers(ctx) })

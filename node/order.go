@@ -20,7 +20,7 @@ func (n *Node) startOrder() error {
 		ID:                n.life.server(),
 		Advertise:         n.cfg.Listen.Raft,
 		Dir:               filepath.Join(n.cfg.Data, "raft"),
-		Listener:          tls.NewListener(n.listeners.raft, n.creds.ServerTLS(RoleNode)),
+		Listener:          tls.NewListener(n.listeners.raft, n.creds.ServerTLS(atRaft)),
 		Dial:              n.dialRaft,
 		Gate:              &n.gate,
 		Now:               n.now,
@@ -63,7 +63,9 @@ func (n *Node) dataReach() (reach, error) {
 }
 
 // dialRaft connects to another node's raft listener, whose certificate must name
-// the host that was dialled.
+// the host that was dialled, and the node that is recorded there. Where nothing is
+// recorded, because this node's state has yet to learn of it, any node may answer:
+// the entry that brings the record may need this very connection.
 func (n *Node) dialRaft(ctx context.Context, address string) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -73,7 +75,8 @@ func (n *Node) dialRaft(ctx context.Context, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := n.creds.ClientTLS()
+	conn = n.creds.lines.dialled(conn)
+	config := n.creds.ClientTLS(conn, n.roster.Load().atRaft(address)...)
 	config.ServerName = host
 	secure := tls.Client(conn, config)
 	if err := secure.HandshakeContext(ctx); err != nil {

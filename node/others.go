@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -112,14 +113,17 @@ func (n *Node) lastKnown() []other {
 	return nil
 }
 
-// otherAddresses is everybody who may know this node.
-func (n *Node) otherAddresses() []string { return addressesOf(n.memories()...) }
+// otherPlaces is everybody who may know this node.
+func (n *Node) otherPlaces() []place { return placesOf(n.memories()...) }
 
-func addressesOf(lists ...[]other) []string {
-	var addresses []string
+// placesOf names each node once, at each address that is remembered of it.
+func placesOf(lists ...[]other) []place {
+	var places []place
 	for _, o := range slices.Concat(lists...) {
-		addresses = append(addresses, o.API)
+		places = append(places, place{o.Institution, o.Name, o.API})
 	}
-	slices.Sort(addresses)
-	return slices.Compact(addresses)
+	slices.SortFunc(places, func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.api, b.api), cmp.Compare(a.institution, b.institution), cmp.Compare(a.name, b.name))
+	})
+	return slices.Compact(places)
 }

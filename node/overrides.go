@@ -98,10 +98,7 @@ func (n *Node) changeOverrides(change func([]savedOverride) []savedOverride) err
 	return n.publishOverrides()
 }
 
-func (s *overrideService) PutOverride(ctx context.Context, m *apiv1.Override) (*apiv1.OverridesResponse, error) {
-	if err := s.node.ownInstitution(ctx, "overrides"); err != nil {
-		return nil, err
-	}
+func (s *overrideService) PutOverride(_ context.Context, m *apiv1.Override) (*apiv1.OverridesResponse, error) {
 	if err := s.checkOverride(m); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
@@ -156,10 +153,7 @@ func checkOverrideTokens(m *apiv1.Override) error {
 	return nil
 }
 
-func (s *overrideService) RemoveOverride(ctx context.Context, m *apiv1.Override) (*apiv1.OverridesResponse, error) {
-	if err := s.node.ownInstitution(ctx, "overrides"); err != nil {
-		return nil, err
-	}
+func (s *overrideService) RemoveOverride(_ context.Context, m *apiv1.Override) (*apiv1.OverridesResponse, error) {
 	if err := checkOverrideTokens(m); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
@@ -177,10 +171,7 @@ func without(all []savedOverride, m *apiv1.Override) []savedOverride {
 	})
 }
 
-func (s *overrideService) ListOverrides(ctx context.Context, _ *apiv1.OverridesRequest) (*apiv1.OverridesResponse, error) {
-	if err := s.node.ownInstitution(ctx, "overrides"); err != nil {
-		return nil, err
-	}
+func (s *overrideService) ListOverrides(context.Context, *apiv1.OverridesRequest) (*apiv1.OverridesResponse, error) {
 	return s.list(), nil
 }
 

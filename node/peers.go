@@ -2,7 +2,9 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"net"
 	"sync"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 
 	apiv1 "github.com/risknet/risknet/api/v1"
 	"github.com/risknet/risknet/consensus"
+	"github.com/risknet/risknet/risk"
 )
 
 // peers keeps one connection to each other node that was asked for.
@@ -23,22 +26,27 @@ type peers struct {
 	reach consensus.Dialer
 
 	mu    sync.Mutex
-	conns map[string]*grpc.ClientConn // by API address
+	conns map[place]*grpc.ClientConn
 }
 
 func newPeers(creds *Credentials, reach consensus.Dialer) *peers {
-	return &peers{creds: creds, reach: reach, conns: map[string]*grpc.ClientConn{}}
+	return &peers{creds: creds, reach: reach, conns: map[place]*grpc.ClientConn{}}
 }
 
-func (p *peers) dial(address string) (*grpc.ClientConn, error) {
+// place is where a node is, and which one it is.
+type place struct{ institution, name, api string }
+
+// dial connects to one node: another that answers at its address is refused.
+func (p *peers) dial(to place) (*grpc.ClientConn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if conn, ok := p.conns[address]; ok {
+	if conn, ok := p.conns[to]; ok {
 		return conn, nil
 	}
-	conn, err := grpc.NewClient("passthrough:///"+address,
+	meant := Identity{Network: p.creds.Identity.Network, Institution: to.institution, Role: RoleNode, Name: to.name}
+	conn, err := grpc.NewClient("passthrough:///"+to.api,
 		grpc.WithContextDialer(p.reach),
-		grpc.WithTransportCredentials(credentials.NewTLS(p.creds.ClientTLS())),
+		grpc.WithTransportCredentials(&nodeCredentials{TransportCredentials: credentials.NewTLS(&tls.Config{}), own: p.creds, meant: meant}),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(newWireCodec()), grpc.MaxCallRecvMsgSize(16<<20)),
 		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: 2 * time.Second,
 			Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}}),
@@ -46,18 +54,39 @@ func (p *peers) dial(address string) (*grpc.ClientConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.conns[address] = conn
+	p.conns[to] = conn
 	return conn, nil
 }
+
+func placeOf(record *risk.PutNode) place { return place{record.Institution, record.Name, record.API} }
 
 func (p *peers) closeAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for address, conn := range p.conns {
+	for to, conn := range p.conns {
 		conn.Close()
-		delete(p.conns, address)
+		delete(p.conns, to)
 	}
 }
+
+// nodeCredentials meet each connection with the certificate files as they are then.
+type nodeCredentials struct {
+	credentials.TransportCredentials // for all that is no handshake
+	own                              *Credentials
+	meant                            Identity
+}
+
+func (c *nodeCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn := c.own.lines.dialled(raw)
+	secure, info, err := credentials.NewTLS(c.own.ClientTLS(conn, c.meant)).ClientHandshake(ctx, authority, conn)
+	if err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	return secure, info, nil
+}
+
+// Clone shares everything: nothing in it changes.
+func (c *nodeCredentials) Clone() credentials.TransportCredentials { return c }
 
 // leader gives a connection to the leader's node.
 func (n *Node) leader() (apiv1.PeersClient, error) {
@@ -78,7 +107,7 @@ func (n *Node) leader() (apiv1.PeersClient, error) {
 	}
 	for _, other := range nodes {
 		if other.Node == id {
-			conn, err := n.peers.dial(other.API)
+			conn, err := n.peers.dial(placeOf(other))
 			if err != nil {
 				return nil, err
 			}

@@ -73,11 +73,11 @@ func askEverybody(ctx context.Context, cfg *Config, s *store.Store) (asked Asked
 	if _, err := n.recordedOthers(); err != nil {
 		return asked, err // a memory less is somebody who is not asked
 	}
-	addresses := n.otherAddresses()
+	places := n.otherPlaces()
 	peers := newPeers(creds, n.env.Dial)
 	defer peers.closeAll()
-	answers := askWitnesses(ctx, peers, n.id, addresses)
-	asked = Asked{Nodes: len(addresses), Answered: len(answers)}
+	answers := askWitnesses(ctx, peers, n.id, places)
+	asked = Asked{Nodes: len(places), Answered: len(answers)}
 	for _, seen := range answers {
 		if seen.Ready {
 			asked.Live, asked.Size = true, max(asked.Size, seen.Size)

@@ -6,14 +6,12 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/reflection"
-	"google.golang.org/grpc/status"
 
 	apiv1 "github.com/risknet/risknet/api/v1"
 )
@@ -21,7 +19,7 @@ import (
 // newServer makes the gRPC server with every bound that gRPC leaves open.
 func (n *Node) newServer() *grpc.Server {
 	server := grpc.NewServer(
-		grpc.Creds(credentials.NewTLS(n.creds.ServerTLS())),
+		grpc.Creds(credentials.NewTLS(n.creds.ServerTLS(atAPI))),
 		grpc.ForceServerCodecV2(newWireCodec()),
 		grpc.MaxConcurrentStreams(n.cfg.Limits.Streams),
 		grpc.MaxRecvMsgSize(n.cfg.Limits.Message),
@@ -42,34 +40,6 @@ func (n *Node) newServer() *grpc.Server {
 		reflection.Register(server)
 	}
 	return server
-}
-
-// admitUnary and admitStream turn away who may not use a method at all.
-func (n *Node) admitUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	if err := n.admit(ctx, info.FullMethod); err != nil {
-		return nil, err
-	}
-	return next(ctx, req)
-}
-
-func (n *Node) admitStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	if err := n.admit(stream.Context(), info.FullMethod); err != nil {
-		return err
-	}
-	return next(srv, stream)
-}
-
-const peersPrefix = "/risknet.v1.Peers/"
-
-func (n *Node) admit(ctx context.Context, method string) error {
-	role := callerOf(ctx).Role
-	if role == RoleNode && n.gate.IsCut() {
-		return status.Error(codes.Unavailable, "this node is cut off from the network, on purpose")
-	}
-	if len(method) > len(peersPrefix) && method[:len(peersPrefix)] == peersPrefix && role != RoleNode {
-		return status.Errorf(codes.PermissionDenied, "only nodes call %s", method)
-	}
-	return nil
 }
 
 // callerOf gives the identity in the caller's certificate; zero if there is

@@ -52,7 +52,7 @@ func (n *Node) absorb(cut store.Cut) {
 	}
 	n.checker.Absorb(batch)
 	if cut.NodesChanged {
-		if err := n.savePeers(); err != nil {
+		if err := errors.Join(n.loadRoster(), n.savePeers()); err != nil {
 			n.log.Error("alarm", "error", err)
 		}
 		select {
@@ -108,7 +108,7 @@ func (n *Node) resetView() error {
 	if err != nil {
 		return err
 	}
-	if err := n.savePeers(); err != nil {
+	if err := errors.Join(n.loadRoster(), n.savePeers()); err != nil {
 		return err
 	}
 	return n.checker.Reset(context.Background(), &source{n.store.Reader()}, view)

@@ -22,6 +22,9 @@ const witnessPatience = time.Second
 // Witness tells a node that has just started what this one knows of it.
 func (s *peerService) Witness(ctx context.Context, req *apiv1.WitnessRequest) (*apiv1.WitnessResponse, error) {
 	n := s.node
+	if err := n.asksOfItself(callerOf(ctx), req.Node); err != nil {
+		return nil, err
+	}
 	resp := &apiv1.WitnessResponse{}
 	for _, server := range n.order.Servers() {
 		node, _, err := splitServer(server.ID)
@@ -76,15 +79,15 @@ func (t *testimony) credible(self incarnation, now time.Time) error {
 // nothing reports whether that node has never heard of a network.
 func (t *testimony) nothing() bool { return t.Size == 0 && t.CurrentTerm == 0 }
 
-// askWitnesses asks all addresses at once and gives the answers that came, one of
+// askWitnesses asks all places at once and gives the answers that came, one of
 // each node.
-func askWitnesses(ctx context.Context, p *peers, self risk.ID, addresses []string) map[Identity]testimony {
+func askWitnesses(ctx context.Context, p *peers, self risk.ID, places []place) map[Identity]testimony {
 	ctx, cancel := context.WithTimeout(ctx, witnessPatience)
 	defer cancel()
-	answers := make([]*testimony, len(addresses))
+	answers := make([]*testimony, len(places))
 	var wait sync.WaitGroup
-	for i, address := range addresses {
-		wait.Go(func() { answers[i] = askWitness(ctx, p, self, address) })
+	for i, at := range places {
+		wait.Go(func() { answers[i] = askWitness(ctx, p, self, at) })
 	}
 	wait.Wait()
 	heard := map[Identity]testimony{}
@@ -97,17 +100,17 @@ func askWitnesses(ctx context.Context, p *peers, self risk.ID, addresses []strin
 }
 
 // askWitness gives nil for a node that does not answer.
-func askWitness(ctx context.Context, p *peers, self risk.ID, address string) *testimony {
-	conn, err := p.dial(address)
+func askWitness(ctx context.Context, p *peers, self risk.ID, at place) *testimony {
+	conn, err := p.dial(at)
 	if err != nil {
 		return nil
 	}
-	var at peer.Peer
-	answer, err := apiv1.NewPeersClient(conn).Witness(ctx, &apiv1.WitnessRequest{Node: self.String()}, grpc.Peer(&at))
+	var by peer.Peer
+	answer, err := apiv1.NewPeersClient(conn).Witness(ctx, &apiv1.WitnessRequest{Node: self.String()}, grpc.Peer(&by))
 	if err != nil {
 		return nil
 	}
-	return &testimony{WitnessResponse: answer, by: certified(&at)}
+	return &testimony{WitnessResponse: answer, by: certified(&by)}
 }
 
 // reach is how far a node's data goes.
@@ -118,7 +121,7 @@ type reach struct{ index, term uint64 }
 func (n *Node) holdPast(ctx context.Context, held reach) error {
 	size := n.store.Head().Size
 	anchored := n.anchor.load()
-	if n.isFounder() || len(n.otherAddresses()) == 0 {
+	if n.isFounder() || len(n.otherPlaces()) == 0 {
 		// A term that was anchored and, because we crashed there, not stored is no
 		// loss: there is nobody yet to whom it could have promised a vote.
 		anchored.Term = min(anchored.Term, held.term)
@@ -141,7 +144,7 @@ func (n *Node) holdPast(ctx context.Context, held reach) error {
 // hear gives what the others know of this node. What cannot be true is left out,
 // and the error says what it was.
 func (n *Node) hear(ctx context.Context) (map[Identity]testimony, error) {
-	heard := askWitnesses(ctx, n.peers, n.id, n.otherAddresses())
+	heard := askWitnesses(ctx, n.peers, n.id, n.otherPlaces())
 	var errs []error
 	for by, seen := range heard {
 		if err := seen.credible(n.life, n.now()); err != nil {
@@ -204,7 +207,7 @@ func (n *Node) resolve(ctx context.Context, d *doubt) error {
 		return err
 	}
 	defer lock.Close()
-	if len(n.otherAddresses()) == 0 {
+	if len(n.otherPlaces()) == 0 {
 		return fmt.Errorf("%w; this node knows no other to be rebuilt from: put back the directory that it left, or see `risknet cluster recover --help`", d)
 	}
 	var told time.Time

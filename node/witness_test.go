@@ -127,7 +127,7 @@ func (c *company) with(name string, voter bool, answer *apiv1.WitnessResponse) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(c.credentials(name).ServerTLS())), grpc.ForceServerCodecV2(newWireCodec()))
+	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(c.credentials(name).ServerTLS(atAPI))), grpc.ForceServerCodecV2(newWireCodec()))
 	if answer != nil {
 		apiv1.RegisterPeersServer(server, says{answer: answer})
 	}
