@@ -34,7 +34,7 @@ func (n *Node) status() *apiv1.NodeStatusResponse {
 		Applied: position.Index, Committed: stats.Committed, AgeMs: n.checker.Age().Milliseconds(),
 		Listings: n.store.Count(), RulesVersion: view.ProgramVersion, Leader: stats.LeaderID,
 		Ready: n.ready() == nil, Server: n.life.server(), LedgerFrom: n.store.LedgerFrom(),
-		TokenEpochs: epochs, Term: stats.Term,
+		TokenEpochs: epochs, Term: stats.Term, CertificateExpiresAtMs: n.creds.Expires().UnixMilli(),
 	}
 }
 
@@ -92,6 +92,7 @@ func (s *clusterService) row(ctx context.Context, n *risk.PutNode) *apiv1.Status
 	row.Role, row.Size, row.Root, row.Digest = answer.Role, answer.Size, answer.Root, answer.Digest
 	row.AgeMs, row.Listings, row.RulesVersion = answer.AgeMs, answer.Listings, answer.RulesVersion
 	row.LedgerFrom, row.TokenEpochs = answer.LedgerFrom, answer.TokenEpochs
+	row.CertificateExpiresAtMs = answer.CertificateExpiresAtMs
 	return row
 }
 

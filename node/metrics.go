@@ -66,6 +66,8 @@ func (m *metrics) gauges(n *Node) {
 		func() float64 { return float64(n.order.Stats().ImagesReceived) })
 	gauge("risknet_ledger_from", "First leaf that this node holds itself.",
 		func() float64 { return float64(n.store.LedgerFrom()) })
+	gauge("risknet_certificate_expires_timestamp_seconds", "When this node's certificate ends, in seconds since 1970.",
+		func() float64 { return float64(n.creds.Expires().Unix()) })
 	gauge("risknet_disk_free_bytes", "Bytes free on the disk of the data directory.",
 		func() float64 { return float64(n.disk.left.Load()) })
 	gauge("risknet_disk_held", "1 while the disk is too full for anything new.",

@@ -2205,6 +2205,8 @@ type NodeStatusResponse struct {
 	LedgerFrom uint64 `protobuf:"varint,15,opt,name=ledger_from,json=ledgerFrom,proto3" json:"ledger_from,omitempty"`
 	// Epochs whose token key this node has, in use or not.
 	TokenEpochs []uint32 `protobuf:"varint,16,rep,packed,name=token_epochs,json=tokenEpochs,proto3" json:"token_epochs,omitempty"`
+	// When the certificate ends that this node shows.
+	CertificateExpiresAtMs int64 `protobuf:"varint,17,opt,name=certificate_expires_at_ms,json=certificateExpiresAtMs,proto3" json:"certificate_expires_at_ms,omitempty"`
 	// Of raft, in which leader leads.
 	Term          uint64 `protobuf:"varint,20,opt,name=term,proto3" json:"term,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2353,6 +2355,13 @@ func (x *NodeStatusResponse) GetTokenEpochs() []uint32 {
 	return nil
 }
 
+func (x *NodeStatusResponse) GetCertificateExpiresAtMs() int64 {
+	if x != nil {
+		return x.CertificateExpiresAtMs
+	}
+	return 0
+}
+
 func (x *NodeStatusResponse) GetTerm() uint64 {
 	if x != nil {
 		return x.Term
@@ -2457,9 +2466,11 @@ type StatusRow struct {
 	// The first leaf that the node holds itself.
 	LedgerFrom uint64 `protobuf:"varint,11,opt,name=ledger_from,json=ledgerFrom,proto3" json:"ledger_from,omitempty"`
 	// Epochs whose token key the node has, in use or not.
-	TokenEpochs   []uint32 `protobuf:"varint,12,rep,packed,name=token_epochs,json=tokenEpochs,proto3" json:"token_epochs,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	TokenEpochs []uint32 `protobuf:"varint,12,rep,packed,name=token_epochs,json=tokenEpochs,proto3" json:"token_epochs,omitempty"`
+	// When the certificate ends that the node shows.
+	CertificateExpiresAtMs int64 `protobuf:"varint,13,opt,name=certificate_expires_at_ms,json=certificateExpiresAtMs,proto3" json:"certificate_expires_at_ms,omitempty"`
+	unknownFields          protoimpl.UnknownFields
+	sizeCache              protoimpl.SizeCache
 }
 
 func (x *StatusRow) Reset() {
@@ -2574,6 +2585,13 @@ func (x *StatusRow) GetTokenEpochs() []uint32 {
 		return x.TokenEpochs
 	}
 	return nil
+}
+
+func (x *StatusRow) GetCertificateExpiresAtMs() int64 {
+	if x != nil {
+		return x.CertificateExpiresAtMs
+	}
+	return 0
 }
 
 type ReadIndexRequest struct {
@@ -3249,7 +3267,7 @@ const file_v1_network_proto_rawDesc = "" +
 	"\x10OverridesRequest\"G\n" +
 	"\x11OverridesResponse\x122\n" +
 	"\toverrides\x18\x01 \x03(\v2\x14.risknet.v1.OverrideR\toverrides\"\x13\n" +
-	"\x11NodeStatusRequest\"\xba\x03\n" +
+	"\x11NodeStatusRequest\"\xf5\x03\n" +
 	"\x12NodeStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
@@ -3268,11 +3286,12 @@ const file_v1_network_proto_rawDesc = "" +
 	"\x06server\x18\x0e \x01(\tR\x06server\x12\x1f\n" +
 	"\vledger_from\x18\x0f \x01(\x04R\n" +
 	"ledgerFrom\x12!\n" +
-	"\ftoken_epochs\x18\x10 \x03(\rR\vtokenEpochs\x12\x12\n" +
+	"\ftoken_epochs\x18\x10 \x03(\rR\vtokenEpochs\x129\n" +
+	"\x19certificate_expires_at_ms\x18\x11 \x01(\x03R\x16certificateExpiresAtMs\x12\x12\n" +
 	"\x04term\x18\x14 \x01(\x04R\x04term\"\x0f\n" +
 	"\rStatusRequest\";\n" +
 	"\x0eStatusResponse\x12)\n" +
-	"\x04rows\x18\x01 \x03(\v2\x15.risknet.v1.StatusRowR\x04rows\"\xc3\x02\n" +
+	"\x04rows\x18\x01 \x03(\v2\x15.risknet.v1.StatusRowR\x04rows\"\xfe\x02\n" +
 	"\tStatusRow\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
@@ -3287,7 +3306,8 @@ const file_v1_network_proto_rawDesc = "" +
 	" \x01(\fR\x06digest\x12\x1f\n" +
 	"\vledger_from\x18\v \x01(\x04R\n" +
 	"ledgerFrom\x12!\n" +
-	"\ftoken_epochs\x18\f \x03(\rR\vtokenEpochs\"\x12\n" +
+	"\ftoken_epochs\x18\f \x03(\rR\vtokenEpochs\x129\n" +
+	"\x19certificate_expires_at_ms\x18\r \x01(\x03R\x16certificateExpiresAtMs\"\x12\n" +
 	"\x10ReadIndexRequest\")\n" +
 	"\x11ReadIndexResponse\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\"\x0f\n" +

@@ -2043,6 +2043,13 @@ func (m *NodeStatusResponse) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0xa0
 	}
+	if m.CertificateExpiresAtMs != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.CertificateExpiresAtMs))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x88
+	}
 	if len(m.TokenEpochs) > 0 {
 		var pksize2 int
 		for _, num := range m.TokenEpochs {
@@ -2269,6 +2276,11 @@ func (m *StatusRow) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.CertificateExpiresAtMs != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.CertificateExpiresAtMs))
+		i--
+		dAtA[i] = 0x68
 	}
 	if len(m.TokenEpochs) > 0 {
 		var pksize2 int
@@ -3652,6 +3664,9 @@ func (m *NodeStatusResponse) SizeVT() (n int) {
 		}
 		n += 2 + protohelpers.SizeOfVarint(uint64(l)) + l
 	}
+	if m.CertificateExpiresAtMs != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.CertificateExpiresAtMs))
+	}
 	if m.Term != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.Term))
 	}
@@ -3735,6 +3750,9 @@ func (m *StatusRow) SizeVT() (n int) {
 			l += protohelpers.SizeOfVarint(uint64(e))
 		}
 		n += 1 + protohelpers.SizeOfVarint(uint64(l)) + l
+	}
+	if m.CertificateExpiresAtMs != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.CertificateExpiresAtMs))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -9521,6 +9539,25 @@ func (m *NodeStatusResponse) UnmarshalVT(dAtA []byte) error {
 			} else {
 				return fmt.Errorf("proto: wrong wireType = %d for field TokenEpochs", wireType)
 			}
+		case 17:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CertificateExpiresAtMs", wireType)
+			}
+			m.CertificateExpiresAtMs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.CertificateExpiresAtMs |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		case 20:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Term", wireType)
@@ -10080,6 +10117,25 @@ func (m *StatusRow) UnmarshalVT(dAtA []byte) error {
 				}
 			} else {
 				return fmt.Errorf("proto: wrong wireType = %d for field TokenEpochs", wireType)
+			}
+		case 13:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CertificateExpiresAtMs", wireType)
+			}
+			m.CertificateExpiresAtMs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.CertificateExpiresAtMs |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
 			}
 		default:
 			iNdEx = preIndex

@@ -40,8 +40,9 @@ func newCAIssueCommand() *cobra.Command {
 		Short: "Issue a certificate and its key, valid for a year",
 		Long: `Issue a certificate and its key, valid for a year, as tls.pem and tls.key in DIR.
 Both are new each time; what is there is replaced. A node needs its hosts: every
-name and address at which others reach it. It reads its certificate when it
-starts, so restart it. The old certificate stays valid until its own end.`,
+name and address at which others reach it. A running node sees within seconds
+that its files were replaced, and needs no restart. The old certificate stays
+valid until its own end, or until it is revoked.`,
 		Example: "  risknet ca issue --ca ca.pem --ca-key ca.key --role node --institution acme --name n2 --host 192.0.2.7 --out /etc/risknet\n" +
 			"  risknet ca issue --ca ca.pem --ca-key ca.key --role member --institution acme --name teller --out teller",
 		Args: cobra.NoArgs,

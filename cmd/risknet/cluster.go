@@ -27,6 +27,8 @@ type statusJSON struct {
 	Institution  string `json:"institution"`
 	Digest       string `json:"digest"`
 	LedgerFrom   uint64 `json:"ledger_from"`
+	// CertificateExpiresAt is empty for a node that is down.
+	CertificateExpiresAt string `json:"certificate_expires_at"`
 }
 
 func newClusterStatusCommand() *cobra.Command {
@@ -50,7 +52,7 @@ func emitStatus(cmd *cobra.Command, list []*apiv1.StatusRow) error {
 	out, lines := []statusJSON{}, []table.Row{}
 	for _, r := range list {
 		s := statusJSON{r.Name, r.Role, r.Size, fmt.Sprintf("%x", r.Root), r.Lag, r.AgeMs, r.Listings, r.RulesVersion,
-			r.Institution, fmt.Sprintf("%x", r.Digest), r.LedgerFrom}
+			r.Institution, fmt.Sprintf("%x", r.Digest), r.LedgerFrom, moment(r.CertificateExpiresAtMs)}
 		out = append(out, s)
 		if s.Role == "down" {
 			lines = append(lines, table.Row{s.Name, paint(s.Role), s.Institution, "–", "–", "–", "–", "–", "–", "–"})
@@ -59,9 +61,28 @@ func emitStatus(cmd *cobra.Command, list []*apiv1.StatusRow) error {
 		lines = append(lines, table.Row{s.Name, paint(s.Role), s.Institution, s.Size, s.Root[:min(16, len(s.Root))], s.Lag,
 			ageText(s.AgeMS), many(s.Listings), s.RulesVersion, s.LedgerFrom})
 	}
+	for _, warning := range endingCertificates(list, time.Now()) {
+		note(cmd, "%s", warning)
+	}
 	return emit(cmd, out, func(w io.Writer) {
 		rows(w, table.Row{"node", "role", "institution", "size", "root", "lag", "age", "listings", "rules", "ledger from"}, lines)
 	})
+}
+
+// renewWithin is how long before its end a certificate should be replaced.
+const renewWithin = 30 * 24 * time.Hour
+
+// endingCertificates says of which nodes the certificate ends soon.
+func endingCertificates(list []*apiv1.StatusRow, now time.Time) (warnings []string) {
+	for _, r := range list {
+		left := time.UnixMilli(r.CertificateExpiresAtMs).Sub(now)
+		if r.CertificateExpiresAtMs == 0 || left >= renewWithin {
+			continue
+		}
+		warnings = append(warnings, fmt.Sprintf("warning: the certificate of %s (%s) ends at %s, in %s; issue a new one with `risknet ca issue` and put it in the node's directory: it is read without a restart",
+			r.Name, r.Institution, moment(r.CertificateExpiresAtMs), counted(max(0, int(left/(24*time.Hour))), "day")))
+	}
+	return warnings
 }
 
 // neverFresh is more than any age: a view that was never known to be complete has
