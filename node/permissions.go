@@ -33,26 +33,29 @@ const (
 	doorRaw = "raw identifiers in a check"
 )
 
-// extent says whose programs of a role may use a door.
-type extent uint8
+// Extent says whose programs of a role may use a door.
+type Extent uint8
 
 const (
-	no     extent = iota
+	no     Extent = iota
 	own           // of the institution that runs the node
 	served        // these, and of institutions in the node's setting serves
 	all           // of every institution
 	known         // of every institution, and the ledger has a record of the node
 )
 
-func (e extent) String() string { return [...]string{"–", "own", "served", "all", "known"}[e] }
+func (e Extent) String() string { return [...]string{"–", "own", "served", "all", "known"}[e] }
 
-// permission is one row of the table.
-type permission struct {
-	door                                 string
-	hub, member, auditor, operator, node extent
+// Permission is one row of the table.
+type Permission struct {
+	Door                                 string
+	hub, member, auditor, operator, node Extent
 }
 
-var permissions = []permission{
+// Permissions is the whole table, for who shows it or walks it.
+func Permissions() []Permission { return slices.Clone(permissions) }
+
+var permissions = []Permission{
 	//                                                                hub  member   auditor  operator node
 	{doorRaft, no, no, no, no, all},
 	{"/risknet.v1.Peers/Chunk", no, no, no, no, known},
@@ -102,24 +105,24 @@ var permissions = []permission{
 	{"GET /state/verify", all, no, all, own, no},
 }
 
-// roles are the columns, in their order.
-var roles = []string{RoleHub, RoleMember, RoleAuditor, RoleOperator, RoleNode}
+// Roles are the columns, in their order.
+var Roles = []string{RoleHub, RoleMember, RoleAuditor, RoleOperator, RoleNode}
 
-// extent gives the field of a role; a role that is none has no field.
-func (p *permission) extent(role string) extent {
-	columns := [...]extent{p.hub, p.member, p.auditor, p.operator, p.node}
-	if i := slices.Index(roles, role); i >= 0 {
+// Extent gives the field of a role; what is no role has none.
+func (p *Permission) Extent(role string) Extent {
+	columns := [...]Extent{p.hub, p.member, p.auditor, p.operator, p.node}
+	if i := slices.Index(Roles, role); i >= 0 {
 		return columns[i]
 	}
 	return no
 }
 
 // listener is the port at which the door is.
-func (p *permission) listener() listener {
+func (p *Permission) listener() listener {
 	switch {
-	case p.door == doorRaft:
+	case p.Door == doorRaft:
 		return atRaft
-	case strings.HasPrefix(p.door, "GET "):
+	case strings.HasPrefix(p.Door, "GET "):
 		return atHTTP
 	default:
 		return atAPI
@@ -128,16 +131,16 @@ func (p *permission) listener() listener {
 
 // rolesAt are the roles that may do anything at all at a listener.
 func rolesAt(at listener) []string {
-	return slices.DeleteFunc(slices.Clone(roles), func(role string) bool {
-		return !slices.ContainsFunc(permissions, func(p permission) bool { return p.listener() == at && p.extent(role) != no })
+	return slices.DeleteFunc(slices.Clone(Roles), func(role string) bool {
+		return !slices.ContainsFunc(permissions, func(p Permission) bool { return p.listener() == at && p.Extent(role) != no })
 	})
 }
 
 // byDoor finds the row of a door.
-var byDoor = func() map[string]*permission {
-	rows := map[string]*permission{}
+var byDoor = func() map[string]*Permission {
+	rows := map[string]*Permission{}
 	for i := range permissions {
-		rows[permissions[i].door] = &permissions[i]
+		rows[permissions[i].Door] = &permissions[i]
 	}
 	return rows
 }()
@@ -149,7 +152,7 @@ func (n *Node) mayUse(who Identity, door string) error {
 		return fmt.Errorf("role %q of %s may not use %s: nobody may", who.Role, who.Institution, door)
 	}
 	var holds bool
-	switch row.extent(who.Role) {
+	switch row.Extent(who.Role) {
 	case own:
 		holds = who.Institution == n.creds.Identity.Institution
 	case served:
@@ -169,10 +172,10 @@ func (n *Node) mayUse(who Identity, door string) error {
 }
 
 // says names those for whom a door is.
-func (p *permission) says() string {
+func (p *Permission) says() string {
 	var list []string
-	for _, role := range roles {
-		switch p.extent(role) {
+	for _, role := range Roles {
+		switch p.Extent(role) {
 		case own:
 			list = append(list, role+" of its own institution")
 		case served:
