@@ -146,7 +146,7 @@ func (n *Node) await(why error) {
 // cannot know any more, but if nobody has anything there was nothing.
 func (n *Node) nobodyElseHasIt(ctx context.Context) error {
 	others := foundingOthers(n.founding, n.id)
-	heard := askWitnesses(ctx, n.peers, n.id, placesOf(others))
+	heard, _ := askWitnesses(ctx, n.peers, n.id, placesOf(others))
 	var silent []string
 	for _, o := range others {
 		seen, ok := heard[o.identity(n.creds.Identity.Network)]

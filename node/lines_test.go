@@ -113,10 +113,10 @@ func TestAnotherNodeDoesNotAnswerInANodesName(t *testing.T) {
 	n.with("n2", true, answer)
 	n.with("n3", true, answer)
 	swapped := place{"member", "n2", n.others[1].API} // where n3 is
-	if got := askWitness(t.Context(), n.peers, n.id, swapped); got != nil {
+	if got, _ := askWitness(t.Context(), n.peers, n.id, swapped); got != nil {
 		t.Errorf("asked for n2, %s answered", got.by.Name)
 	}
-	if got := askWitness(t.Context(), n.peers, n.id, place{"member", "n3", n.others[1].API}); got == nil || got.by.Name != "n3" {
+	if got, _ := askWitness(t.Context(), n.peers, n.id, place{"member", "n3", n.others[1].API}); got == nil || got.by.Name != "n3" {
 		t.Errorf("asked for n3, %v answered", got)
 	}
 }

@@ -28,6 +28,7 @@ type RecoverInfo struct {
 // Asked says of how many other nodes somebody knew, and what they answered.
 type Asked struct {
 	Nodes, Answered int
+	Refused         int    // how many of these have no record of this node
 	Live            bool   // a majority follows one that answered
 	Size            uint64 // of the longest such
 }
@@ -76,8 +77,8 @@ func askEverybody(ctx context.Context, cfg *Config, s *store.Store) (asked Asked
 	places := n.otherPlaces()
 	peers := newPeers(creds, n.env.Dial)
 	defer peers.closeAll()
-	answers := askWitnesses(ctx, peers, n.id, places)
-	asked = Asked{Nodes: len(places), Answered: len(answers)}
+	answers, refused := askWitnesses(ctx, peers, n.id, places)
+	asked = Asked{Nodes: len(places), Answered: len(answers) + refused, Refused: refused}
 	for _, seen := range answers {
 		if seen.Ready {
 			asked.Live, asked.Size = true, max(asked.Size, seen.Size)
@@ -107,6 +108,9 @@ func Recover(ctx context.Context, cfg Config, log *slog.Logger) (RecoverInfo, er
 		}
 		if info.Asked.Live {
 			return fmt.Errorf("yes: a node with %d leaves is up, and a majority with it: the network lives, start this node instead", info.Asked.Size)
+		}
+		if info.Asked.Refused > 0 {
+			return fmt.Errorf("yes: %d nodes of the network are up and have no record of this one: it has left, and cannot go on with the network; have the hub invite a new one", info.Asked.Refused)
 		}
 		return goOnAlone(&cfg, life, s, log)
 	})

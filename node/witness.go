@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 
 	apiv1 "github.com/risknet/risknet/api/v1"
 	"github.com/risknet/risknet/ledger"
@@ -80,37 +82,40 @@ func (t *testimony) credible(self incarnation, now time.Time) error {
 func (t *testimony) nothing() bool { return t.Size == 0 && t.CurrentTerm == 0 }
 
 // askWitnesses asks all places at once and gives the answers that came, one of
-// each node.
-func askWitnesses(ctx context.Context, p *peers, self risk.ID, places []place) map[Identity]testimony {
+// each node. Refused counts those whose network does not know the one that asks: no
+// answer, but not a silence either.
+func askWitnesses(ctx context.Context, p *peers, self risk.ID, places []place) (heard map[Identity]testimony, refused int) {
 	ctx, cancel := context.WithTimeout(ctx, witnessPatience)
 	defer cancel()
-	answers := make([]*testimony, len(places))
+	answers, errs := make([]*testimony, len(places)), make([]error, len(places))
 	var wait sync.WaitGroup
 	for i, at := range places {
-		wait.Go(func() { answers[i] = askWitness(ctx, p, self, at) })
+		wait.Go(func() { answers[i], errs[i] = askWitness(ctx, p, self, at) })
 	}
 	wait.Wait()
-	heard := map[Identity]testimony{}
-	for _, answer := range answers {
+	heard = map[Identity]testimony{}
+	for i, answer := range answers {
 		if answer != nil {
 			heard[answer.by] = *answer
 		}
+		if status.Code(errs[i]) == codes.PermissionDenied {
+			refused++
+		}
 	}
-	return heard
+	return heard, refused
 }
 
-// askWitness gives nil for a node that does not answer.
-func askWitness(ctx context.Context, p *peers, self risk.ID, at place) *testimony {
+func askWitness(ctx context.Context, p *peers, self risk.ID, at place) (*testimony, error) {
 	conn, err := p.dial(at)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	var by peer.Peer
 	answer, err := apiv1.NewPeersClient(conn).Witness(ctx, &apiv1.WitnessRequest{Node: self.String()}, grpc.Peer(&by))
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	return &testimony{WitnessResponse: answer, by: certified(&by)}
+	return &testimony{WitnessResponse: answer, by: certified(&by)}, nil
 }
 
 // reach is how far a node's data goes.
@@ -144,7 +149,7 @@ func (n *Node) holdPast(ctx context.Context, held reach) error {
 // hear gives what the others know of this node. What cannot be true is left out,
 // and the error says what it was.
 func (n *Node) hear(ctx context.Context) (map[Identity]testimony, error) {
-	heard := askWitnesses(ctx, n.peers, n.id, n.otherPlaces())
+	heard, _ := askWitnesses(ctx, n.peers, n.id, n.otherPlaces())
 	var errs []error
 	for by, seen := range heard {
 		if err := seen.credible(n.life, n.now()); err != nil {
