@@ -111,7 +111,7 @@ func (c *caller) call(ctx context.Context, method string) error {
 // refusal keeps of an answer only that the caller may not.
 func refusal(err error) error {
 	code, text := status.Code(err), status.Convert(err).Message()
-	if code == codes.PermissionDenied && strings.Contains(text, "may not use") || code == codes.Unavailable && strings.Contains(text, "connect") {
+	if code == codes.PermissionDenied && strings.Contains(text, "may not use") || code == codes.Unavailable && strings.Contains(text, "tls:") {
 		return err
 	}
 	return nil
