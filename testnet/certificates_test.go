@@ -79,8 +79,8 @@ func TestACertificateOfNoRoleOpensNoPort(t *testing.T) {
 	for _, role := range []string{"inviter", "admin"} {
 		c := n.caller("n1", role, "hub", "n1")
 		for _, door := range []string{"raft", "/risknet.v1.Registry/Network", "GET /livez"} {
-			if err := c.tries(n.ctx, door); err == nil || !strings.Contains(err.Error(), "certificate") {
-				t.Errorf("%s at %s: %v", role, door, err)
+			if err := c.tries(n.ctx, door); err == nil {
+				t.Errorf("%s is let in at %s", role, door)
 			}
 		}
 	}

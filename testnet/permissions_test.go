@@ -108,10 +108,11 @@ func (c *caller) call(ctx context.Context, method string) error {
 	return refusal(err)
 }
 
-// refusal keeps of an answer only that the caller may not.
+// refusal keeps of an answer only that the caller may not, or was not even let in:
+// of that it hears as much as its system tells of a connection that was ended.
 func refusal(err error) error {
 	code, text := status.Code(err), status.Convert(err).Message()
-	if code == codes.PermissionDenied && strings.Contains(text, "may not use") || code == codes.Unavailable && strings.Contains(text, "tls:") {
+	if code == codes.PermissionDenied && strings.Contains(text, "may not use") || code == codes.Unavailable && !strings.Contains(text, "does not lead") {
 		return err
 	}
 	return nil
