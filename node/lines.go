@@ -41,7 +41,7 @@ type line struct {
 }
 
 // accepted and dialled begin to follow a connection.
-func (l *lines) accepted(conn net.Conn, release func()) net.Conn {
+func (l *lines) accepted(conn net.Conn, release func()) *line {
 	return &line{Conn: conn, lines: l, release: release, inbound: true}
 }
 
@@ -73,6 +73,13 @@ func (l *lines) enter(conn net.Conn, cert *x509.Certificate) error {
 	c.by, c.entered = by, true
 	l.open[c] = true
 	return nil
+}
+
+// stranger reports whether a connection is open and has not entered.
+func (l *lines) stranger(c *line) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !c.entered && !c.closed
 }
 
 // standing refuses a certificate that was revoked.
