@@ -9,11 +9,15 @@ import (
 	"sync"
 )
 
-// Fingerprint names a certificate: the SHA-256 of its DER.
+// Fingerprint names a certificate by its key: the SHA-256 of its
+// SubjectPublicKeyInfo. So whoever has stolen the key gains nothing from another
+// certificate for it.
 type Fingerprint [sha256.Size]byte
 
 // FingerprintOf gives a certificate's fingerprint.
-func FingerprintOf(cert *x509.Certificate) Fingerprint { return sha256.Sum256(cert.Raw) }
+func FingerprintOf(cert *x509.Certificate) Fingerprint {
+	return sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+}
 
 // errRevoked is what a revoked certificate meets at each handshake.
 var errRevoked = errors.New("certificate: was revoked by the hub; have a new one issued")

@@ -182,7 +182,7 @@ func (n *Node) askVoters(voters []knownVoter, ask func(ctx context.Context, i in
 	var wait sync.WaitGroup
 	for i, v := range voters {
 		wait.Go(func() {
-			if conn, err := n.peers.dial(v.record.API); err == nil {
+			if conn, err := n.peers.dial(placeOf(v.record)); err == nil {
 				_ = ask(ctx, i, conn) // silence counts for nothing
 			}
 		})
