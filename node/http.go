@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
@@ -17,7 +16,7 @@ import (
 func (n *Node) serveHTTP(ctx context.Context) error {
 	server := &http.Server{
 		Handler:           n.admitHTTP(n.routes().mux),
-		ReadHeaderTimeout: 5 * time.Second,
+		ReadHeaderTimeout: handshakePatience,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
@@ -105,31 +104,4 @@ func (n *Node) ready() error {
 		return fmt.Errorf("not ready: the view is %s old, the limit is %s", age.Round(time.Millisecond), n.cfg.Stale.MaxAge)
 	}
 	return nil
-}
-
-// limitListener bounds the connections open at a time; one too many is closed
-// at once, so that the others are not held up.
-type limitListener struct {
-	net.Listener
-	lines *lines
-	slots chan struct{}
-}
-
-func newLimitListener(l net.Listener, lines *lines, limit int) net.Listener {
-	return &limitListener{Listener: l, lines: lines, slots: make(chan struct{}, limit)}
-}
-
-func (l *limitListener) Accept() (net.Conn, error) {
-	for {
-		conn, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		select {
-		case l.slots <- struct{}{}:
-			return l.lines.accepted(conn, func() { <-l.slots }), nil
-		default:
-			conn.Close()
-		}
-	}
 }

@@ -9,11 +9,15 @@ import (
 	"sync"
 )
 
-// Fingerprint names a certificate: the SHA-256 of its DER.
+// Fingerprint names a certificate by its key: the SHA-256 of its
+// SubjectPublicKeyInfo. So whoever has stolen the key gains nothing from another
+// certificate for it.
 type Fingerprint [sha256.Size]byte
 
 // FingerprintOf gives a certificate's fingerprint.
-func FingerprintOf(cert *x509.Certificate) Fingerprint { return sha256.Sum256(cert.Raw) }
+func FingerprintOf(cert *x509.Certificate) Fingerprint {
+	return sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+}
 
 // errRevoked is what a revoked certificate meets at each handshake.
 var errRevoked = errors.New("certificate: was revoked by the hub; have a new one issued")
@@ -41,7 +45,7 @@ type line struct {
 }
 
 // accepted and dialled begin to follow a connection.
-func (l *lines) accepted(conn net.Conn, release func()) net.Conn {
+func (l *lines) accepted(conn net.Conn, release func()) *line {
 	return &line{Conn: conn, lines: l, release: release, inbound: true}
 }
 
@@ -73,6 +77,13 @@ func (l *lines) enter(conn net.Conn, cert *x509.Certificate) error {
 	c.by, c.entered = by, true
 	l.open[c] = true
 	return nil
+}
+
+// stranger reports whether a connection is open and has not entered.
+func (l *lines) stranger(c *line) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !c.entered && !c.closed
 }
 
 // standing refuses a certificate that was revoked.

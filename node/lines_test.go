@@ -121,33 +121,6 @@ func TestAnotherNodeDoesNotAnswerInANodesName(t *testing.T) {
 	}
 }
 
-func TestAnotherNodeDoesNotSpeakRaftInANodesName(t *testing.T) {
-	n := newCompany(t)
-	n.env = Environment{}.withDefaults()
-	p := newPost(t, n.credentials("n3"), atRaft)
-	named := func(name string) Identity {
-		return Identity{Network: "net", Institution: "member", Role: RoleNode, Name: name}
-	}
-	for name, c := range map[string]struct {
-		recorded *roster
-		want     string
-	}{
-		"n3 is recorded there":     {&roster{raft: map[string][]Identity{p.at: {named("n3")}}}, ""},
-		"n2 is recorded there":     {&roster{raft: map[string][]Identity{p.at: {named("n2")}}}, "is of n3 of member, and n2 of member was meant"},
-		"nothing is recorded yet":  {nil, ""},
-		"both, by a slip of a hub": {&roster{raft: map[string][]Identity{p.at: {named("n2"), named("n3")}}}, ""},
-	} {
-		n.roster.Store(c.recorded)
-		conn, err := n.dialRaft(t.Context(), p.at)
-		if err == nil {
-			conn.Close()
-		}
-		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v; want %q", name, err, c.want)
-		}
-	}
-}
-
 func TestARoleThatHasNothingToDoAtAListenerIsToldSo(t *testing.T) {
 	for role, open := range map[string][]listener{RoleNode: {atRaft, atAPI, atHTTP}, RoleHub: {atAPI, atHTTP},
 		RoleMember: {atAPI, atHTTP}, RoleAuditor: {atAPI, atHTTP}, RoleOperator: {atAPI, atHTTP}, "inviter": nil} {

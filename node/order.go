@@ -63,9 +63,8 @@ func (n *Node) dataReach() (reach, error) {
 }
 
 // dialRaft connects to another node's raft listener, whose certificate must name
-// the host that was dialled, and the node that is recorded there. Where nothing is
-// recorded, because this node's state has yet to learn of it, any node may answer:
-// the entry that brings the record may need this very connection.
+// the host that was dialled. Whether it is the node that was meant, consensus asks
+// of peerOf: it knows the server, here there is only an address.
 func (n *Node) dialRaft(ctx context.Context, address string) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -76,7 +75,7 @@ func (n *Node) dialRaft(ctx context.Context, address string) (net.Conn, error) {
 		return nil, err
 	}
 	conn = n.creds.lines.dialled(conn)
-	config := n.creds.ClientTLS(conn, n.roster.Load().atRaft(address)...)
+	config := n.creds.ClientTLS(conn)
 	config.ServerName = host
 	secure := tls.Client(conn, config)
 	if err := secure.HandshakeContext(ctx); err != nil {

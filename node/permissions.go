@@ -37,14 +37,14 @@ const (
 type Extent uint8
 
 const (
-	no     Extent = iota
-	own           // of the institution that runs the node
-	served        // these, and of institutions in the node's setting serves
-	all           // of every institution
-	known         // of every institution, and the ledger has a record of the node
+	no       Extent = iota
+	own             // of the institution that runs the node
+	served          // these, and of institutions in the node's setting serves
+	all             // of every institution
+	recorded        // of every institution, and the ledger has a record of the node
 )
 
-func (e Extent) String() string { return [...]string{"–", "own", "served", "all", "known"}[e] }
+func (e Extent) String() string { return [...]string{"–", "own", "served", "all", "recorded"}[e] }
 
 // Permission is one row of the table.
 type Permission struct {
@@ -57,12 +57,14 @@ func Permissions() []Permission { return slices.Clone(permissions) }
 
 var permissions = []Permission{
 	//                                                                hub  member   auditor  operator node
+	// Consensus holds each raft message to the server that it says it is from: see
+	// raftPeer.SpeaksFor, which also knows of records that are not here yet.
 	{doorRaft, no, no, no, no, all},
-	{"/risknet.v1.Peers/Chunk", no, no, no, no, known},
-	{"/risknet.v1.Peers/Cosign", no, no, no, no, known},
-	{"/risknet.v1.Peers/Forward", no, no, no, no, known},
-	{"/risknet.v1.Peers/ReadIndex", no, no, no, no, known},
-	{"/risknet.v1.Peers/Witness", no, no, no, no, known},
+	{"/risknet.v1.Peers/Chunk", no, no, no, no, recorded},
+	{"/risknet.v1.Peers/Cosign", no, no, no, no, recorded},
+	{"/risknet.v1.Peers/Forward", no, no, no, no, recorded},
+	{"/risknet.v1.Peers/ReadIndex", no, no, no, no, recorded},
+	{"/risknet.v1.Peers/Witness", no, no, no, no, recorded},
 
 	{"/risknet.v1.Checks/Check", all, all, all, own, no},
 	{"/risknet.v1.Checks/CheckBatch", all, all, all, own, no},
@@ -159,7 +161,7 @@ func (n *Node) mayUse(who Identity, door string) error {
 		holds = who.Institution == n.creds.Identity.Institution || slices.Contains(n.cfg.Serves, who.Institution)
 	case all:
 		holds = true
-	case known:
+	case recorded:
 		if err := n.isRecorded(who); err != nil {
 			return fmt.Errorf("role %q of %s may not use %s: %w", who.Role, who.Institution, door, err)
 		}
@@ -182,7 +184,7 @@ func (p *Permission) says() string {
 			list = append(list, role+" of an institution that it serves")
 		case all:
 			list = append(list, role)
-		case known:
+		case recorded:
 			list = append(list, role+" with a record")
 		}
 	}

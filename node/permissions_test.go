@@ -94,7 +94,7 @@ Two things decide. The **certificate** of a connection says which network, insti
 
 ## Doors of a node, by the role in the certificate
 
-` + "`all`" + `: of every institution. ` + "`own`" + `: of the institution that runs the node. ` + "`served`" + `: that, and of the institutions in the node's setting ` + "`serves`" + `. ` + "`known`" + `: a node of every institution that has a record in the ledger, under that name and institution. –: refused. A method or path that has no row is refused to everybody, and so is a revoked certificate everywhere.
+` + "`all`" + `: of every institution. ` + "`own`" + `: of the institution that runs the node. ` + "`served`" + `: that, and of the institutions in the node's setting ` + "`serves`" + `. ` + "`recorded`" + `: a node of every institution that has a record in the ledger, under that name and institution. –: refused. A method or path that has no row is refused to everybody, and so is a revoked certificate everywhere.
 `)
 	for _, at := range []listener{atRaft, atAPI, atHTTP} {
 		fmt.Fprintf(page, "\n### %s\n\nAt the handshake: %s.\n\n| | %s |\n|---|%s\n", at, strings.Join(rolesAt(at), ", "), strings.Join(Roles, " | "), strings.Repeat("---|", len(Roles)))

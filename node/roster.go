@@ -14,7 +14,6 @@ import (
 // node that knows nothing yet.
 type roster struct {
 	nodes map[Identity][]risk.ID // by the identity in a node's certificate
-	raft  map[string][]Identity  // by raft address
 }
 
 // loadRoster reads it anew when records have changed.
@@ -23,24 +22,14 @@ func (n *Node) loadRoster() error {
 	if err != nil {
 		return err
 	}
-	r := &roster{nodes: map[Identity][]risk.ID{}, raft: map[string][]Identity{}}
+	r := &roster{nodes: map[Identity][]risk.ID{}}
 	for _, record := range records {
 		o := otherOf(record)
 		id := o.identity(n.creds.Identity.Network)
 		r.nodes[id] = append(r.nodes[id], record.Node)
-		r.raft[record.Raft] = append(r.raft[record.Raft], id)
 	}
 	n.roster.Store(r)
 	return nil
-}
-
-// atRaft are the nodes that are recorded at a raft address: none, where nothing is
-// known of it.
-func (r *roster) atRaft(address string) []Identity {
-	if r == nil {
-		return nil
-	}
-	return r.raft[address]
 }
 
 // ids are those of the node records that a certificate is for; known is false while

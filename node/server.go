@@ -23,7 +23,7 @@ func (n *Node) newServer() *grpc.Server {
 		grpc.ForceServerCodecV2(newWireCodec()),
 		grpc.MaxConcurrentStreams(n.cfg.Limits.Streams),
 		grpc.MaxRecvMsgSize(n.cfg.Limits.Message),
-		grpc.ConnectionTimeout(10*time.Second),
+		grpc.ConnectionTimeout(handshakePatience),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 10 * time.Minute, Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.UnaryInterceptor(n.admitUnary),

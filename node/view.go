@@ -51,6 +51,11 @@ func (n *Node) absorb(cut store.Cut) {
 		n.clockSetBack.Store(true) // by a quorum of hub keys
 	}
 	n.checker.Absorb(batch)
+	if cut.RevocationsChanged {
+		if err := n.loadRevoked(); err != nil {
+			n.log.Error("alarm", "error", err)
+		}
+	}
 	if cut.NodesChanged {
 		if err := errors.Join(n.loadRoster(), n.savePeers()); err != nil {
 			n.log.Error("alarm", "error", err)
@@ -108,7 +113,7 @@ func (n *Node) resetView() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(n.loadRoster(), n.savePeers()); err != nil {
+	if err := errors.Join(n.loadRevoked(), n.loadRoster(), n.savePeers()); err != nil {
 		return err
 	}
 	return n.checker.Reset(context.Background(), &source{n.store.Reader()}, view)

@@ -162,9 +162,9 @@ func TestTheWholeTableOfPermissionsHolds(t *testing.T) {
 			institution, name string
 			covers            []string
 		}{
-			{"member-1", "n2", []string{"own", "served", "all", "known"}},
+			{"member-1", "n2", []string{"own", "served", "all", "recorded"}},
 			{"guest", "n3", []string{"served", "all"}},
-			{"hub", "n1", []string{"all", "known"}},
+			{"hub", "n1", []string{"all", "recorded"}},
 		} {
 			c := n.caller("n2", role, from.institution, from.name)
 			for _, row := range node.Permissions() {

@@ -17,7 +17,7 @@ import (
 )
 
 func newCACommand() *cobra.Command {
-	return newNoun("ca", "Issue certificates with the network's CA", newCAIssueCommand())
+	return newNoun("ca", "Issue certificates with the network's CA, and revoke them", newCAIssueCommand(), newCARevokeCommand())
 }
 
 type issuedJSON struct {

@@ -79,8 +79,11 @@ func endingCertificates(list []*apiv1.StatusRow, now time.Time) (warnings []stri
 		if r.CertificateExpiresAtMs == 0 || left >= renewWithin {
 			continue
 		}
-		warnings = append(warnings, fmt.Sprintf("warning: the certificate of %s (%s) ends at %s, in %s; issue a new one with `risknet ca issue` and put it in the node's directory: it is read without a restart",
-			r.Name, r.Institution, moment(r.CertificateExpiresAtMs), counted(max(0, int(left/(24*time.Hour))), "day")))
+		ends := fmt.Sprintf("ends at %s, in %s", moment(r.CertificateExpiresAtMs), counted(int(left/(24*time.Hour)), "day"))
+		if left <= 0 {
+			ends = "ended at " + moment(r.CertificateExpiresAtMs)
+		}
+		warnings = append(warnings, fmt.Sprintf("warning: the certificate of %s (%s) %s; issue a new one with risknet ca issue and put it in the place of the old one, the node need not be restarted", r.Name, r.Institution, ends))
 	}
 	return warnings
 }
