@@ -136,6 +136,7 @@ func (s *checkService) answer(ctx context.Context, req *apiv1.CheckRequest, who 
 	}
 	s.node.metrics.answered(&scratch.verdict)
 	resp := verdictMessage(&scratch.verdict)
+	resp.Unenforced = s.node.unenforced.Load()
 	if req.Explain {
 		return resp, s.explain(&scratch.query, resp)
 	}

@@ -50,6 +50,10 @@ type Config struct {
 	// Serves names further institutions whose programs may ask this node as their
 	// own. A node always serves its own institution and the hub.
 	Serves []string `koanf:"serves"`
+	// Reporter is the reporting id, 32 hex digits, of the institution that runs this
+	// node. With it the node knows its institution's stage: while that is not live,
+	// each answer says that it must not be enforced. It is told to nobody.
+	Reporter string `koanf:"reporter"`
 	// Development opens what no production node should: gRPC reflection.
 	Development bool `koanf:"development"`
 	// FaultControl is a unix socket through which a test network cuts this node
@@ -252,6 +256,11 @@ func (c *Config) check() error {
 	}
 	if _, err := risk.ParseID(c.ID); err != nil {
 		return fmt.Errorf("config: id: %w", err)
+	}
+	if c.Reporter != "" {
+		if _, err := risk.ParseID(c.Reporter); err != nil {
+			return fmt.Errorf("config: reporter: %w; give the reporting id that the hub has entered, or leave it out", err)
+		}
 	}
 	if _, err := risk.ParseHash(c.Network); err != nil {
 		return fmt.Errorf("config: network: %w; it is the id of the founding command", err)

@@ -48,6 +48,7 @@ type Node struct {
 	secrets     []TokenKey
 	keys        atomic.Pointer[keyState]
 	keyless     atomic.Pointer[error] // the key of an epoch in use is not here
+	unenforced  atomic.Bool           // the institution of this node is not live
 
 	founding []*risk.Signed
 	founded  atomic.Bool           // the founding commands are in, or none were given

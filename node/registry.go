@@ -177,7 +177,8 @@ func (s *registryService) Institutions(context.Context, *apiv1.InstitutionsReque
 	m := &apiv1.InstitutionsResponse{}
 	for _, i := range all {
 		m.Institutions = append(m.Institutions, &apiv1.Institution{Reporter: i.Reporter.String(), Role: i.Role.String(),
-			Commitment: i.Commitment[:], Keys: uint32(i.Keys), AdmittedAtMs: i.AdmittedAt, AuthorKeys: byReporter[i.Reporter]})
+			Commitment: i.Commitment[:], Keys: uint32(i.Keys), AdmittedAtMs: i.AdmittedAt, AuthorKeys: byReporter[i.Reporter],
+			Stage: i.Stage.String(), Purposes: i.Purposes.String()})
 	}
 	return m, nil
 }

@@ -56,6 +56,11 @@ func (n *Node) absorb(cut store.Cut) {
 			n.log.Error("alarm", "error", err)
 		}
 	}
+	if cut.InstitutionsChanged {
+		if err := n.loadStage(); err != nil {
+			n.log.Error("alarm", "error", err)
+		}
+	}
 	if cut.NodesChanged {
 		if err := errors.Join(n.loadRoster(), n.savePeers()); err != nil {
 			n.log.Error("alarm", "error", err)
@@ -113,7 +118,7 @@ func (n *Node) resetView() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(n.loadRevoked(), n.loadRoster(), n.savePeers()); err != nil {
+	if err := errors.Join(n.loadRevoked(), n.loadRoster(), n.loadStage(), n.savePeers()); err != nil {
 		return err
 	}
 	return n.checker.Reset(context.Background(), &source{n.store.Reader()}, view)

@@ -185,6 +185,15 @@ func (s *Store) Revocations() ([]*risk.Revocation, error) {
 	return collect(s, risk.TableRevocations, risk.ReadRevocation)
 }
 
+// Institution reads one; nil if there is none of that id.
+func (s *Store) Institution(reporter risk.ID) (inst *risk.Institution, err error) {
+	err = s.newest(func(m *meta, txn *badger.Txn) error {
+		inst, err = risk.LoadInstitution(&reader{meta: m, txn: txn}, reporter)
+		return err
+	})
+	return inst, err
+}
+
 // Institutions lists the reporting identities by id.
 func (s *Store) Institutions() ([]*risk.Institution, error) {
 	return collect(s, risk.TableInstitutions, risk.ReadInstitution)

@@ -419,7 +419,10 @@ type CheckResponse struct {
 	// Only with explain.
 	Trace []*RuleTrace `protobuf:"bytes,12,rep,name=trace,proto3" json:"trace,omitempty"`
 	// Set in a batch when this one question could not be asked.
-	Error         string `protobuf:"bytes,13,opt,name=error,proto3" json:"error,omitempty"`
+	Error string `protobuf:"bytes,13,opt,name=error,proto3" json:"error,omitempty"`
+	// The institution of this node is not live: the verdict is computed and must not
+	// be enforced.
+	Unenforced    bool `protobuf:"varint,14,opt,name=unenforced,proto3" json:"unenforced,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -543,6 +546,13 @@ func (x *CheckResponse) GetError() string {
 		return x.Error
 	}
 	return ""
+}
+
+func (x *CheckResponse) GetUnenforced() bool {
+	if x != nil {
+		return x.Unenforced
+	}
+	return false
 }
 
 // Reason is one cause of a verdict.
@@ -896,7 +906,7 @@ const file_v1_check_proto_rawDesc = "" +
 	"\n" +
 	"max_age_ms\x18\x04 \x01(\x03R\bmaxAgeMs\x12%\n" +
 	"\x0escopes_version\x18\x05 \x01(\x04R\rscopesVersion\x12\x18\n" +
-	"\aexplain\x18\x06 \x01(\bR\aexplain\"\xff\x02\n" +
+	"\aexplain\x18\x06 \x01(\bR\aexplain\"\x9f\x03\n" +
 	"\rCheckResponse\x12\x16\n" +
 	"\x06advice\x18\x01 \x01(\tR\x06advice\x12\x16\n" +
 	"\x06listed\x18\x02 \x01(\bR\x06listed\x12,\n" +
@@ -912,7 +922,10 @@ const file_v1_check_proto_rawDesc = "" +
 	" \x01(\bR\x05stale\x12\x16\n" +
 	"\x06shadow\x18\v \x03(\tR\x06shadow\x12+\n" +
 	"\x05trace\x18\f \x03(\v2\x15.risknet.v1.RuleTraceR\x05trace\x12\x14\n" +
-	"\x05error\x18\r \x01(\tR\x05error\"\xf3\x02\n" +
+	"\x05error\x18\r \x01(\tR\x05error\x12\x1e\n" +
+	"\n" +
+	"unenforced\x18\x0e \x01(\bR\n" +
+	"unenforced\"\xf3\x02\n" +
 	"\x06Reason\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x18\n" +
 	"\alisting\x18\x02 \x01(\tR\alisting\x12\x12\n" +

@@ -1693,7 +1693,12 @@ type Institution struct {
 	Keys         uint32 `protobuf:"varint,4,opt,name=keys,proto3" json:"keys,omitempty"`
 	AdmittedAtMs int64  `protobuf:"varint,5,opt,name=admitted_at_ms,json=admittedAtMs,proto3" json:"admitted_at_ms,omitempty"`
 	// Every key that signs or signed for it.
-	AuthorKeys    []*AuthorKey `protobuf:"bytes,6,rep,name=author_keys,json=authorKeys,proto3" json:"author_keys,omitempty"`
+	AuthorKeys []*AuthorKey `protobuf:"bytes,6,rep,name=author_keys,json=authorKeys,proto3" json:"author_keys,omitempty"`
+	// applied, vetted, sandbox, shadow, signed, live, quarantined, suspended or
+	// exited.
+	Stage string `protobuf:"bytes,7,opt,name=stage,proto3" json:"stage,omitempty"`
+	// What it may use shared data for.
+	Purposes      string `protobuf:"bytes,8,opt,name=purposes,proto3" json:"purposes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1768,6 +1773,20 @@ func (x *Institution) GetAuthorKeys() []*AuthorKey {
 		return x.AuthorKeys
 	}
 	return nil
+}
+
+func (x *Institution) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
+func (x *Institution) GetPurposes() string {
+	if x != nil {
+		return x.Purposes
+	}
+	return ""
 }
 
 type AuthorKey struct {
@@ -3234,7 +3253,7 @@ const file_v1_network_proto_rawDesc = "" +
 	"\brule_set\x18\x02 \x01(\v2\x13.risknet.v1.RuleSetR\aruleSet\"\x15\n" +
 	"\x13InstitutionsRequest\"S\n" +
 	"\x14InstitutionsResponse\x12;\n" +
-	"\finstitutions\x18\x01 \x03(\v2\x17.risknet.v1.InstitutionR\finstitutions\"\xcf\x01\n" +
+	"\finstitutions\x18\x01 \x03(\v2\x17.risknet.v1.InstitutionR\finstitutions\"\x81\x02\n" +
 	"\vInstitution\x12\x1a\n" +
 	"\breporter\x18\x01 \x01(\tR\breporter\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x1e\n" +
@@ -3244,7 +3263,9 @@ const file_v1_network_proto_rawDesc = "" +
 	"\x04keys\x18\x04 \x01(\rR\x04keys\x12$\n" +
 	"\x0eadmitted_at_ms\x18\x05 \x01(\x03R\fadmittedAtMs\x126\n" +
 	"\vauthor_keys\x18\x06 \x03(\v2\x15.risknet.v1.AuthorKeyR\n" +
-	"authorKeys\"p\n" +
+	"authorKeys\x12\x14\n" +
+	"\x05stage\x18\a \x01(\tR\x05stage\x12\x1a\n" +
+	"\bpurposes\x18\b \x01(\tR\bpurposes\"p\n" +
 	"\tAuthorKey\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06public\x18\x02 \x01(\fR\x06public\x12\x17\n" +

@@ -61,6 +61,7 @@ type checkJSON struct {
 	AgeMS        int64        `json:"age_ms"`
 	Reporters    uint32       `json:"reporters"`
 	Stale        bool         `json:"stale"`
+	Enforced     *bool        `json:"enforced,omitempty"` // false while the institution is not live
 	Shadow       []string     `json:"shadow,omitempty"`
 	Trace        []traceJSON  `json:"trace,omitempty"`
 }
@@ -68,6 +69,9 @@ type checkJSON struct {
 func checkOf(r *apiv1.CheckResponse) checkJSON {
 	out := checkJSON{Advice: r.Advice, Listed: r.Listed, Reasons: reasonsOf(r.Reasons), RulesVersion: r.RulesVersion,
 		Size: r.Size, Root: fmt.Sprintf("%x", r.Root), AgeMS: r.AgeMs, Reporters: r.Reporters, Stale: r.Stale, Shadow: r.Shadow}
+	if r.Unenforced {
+		out.Enforced = new(bool)
+	}
 	for _, t := range r.Trace {
 		out.Trace = append(out.Trace, traceJSON{Rule: t.Rule, Value: t.Value, Error: t.Error, Cost: t.Cost})
 	}
@@ -159,6 +163,9 @@ func printCheck(w io.Writer, out checkJSON) {
 		listed = fmt.Sprintf("listed by %d", out.Reporters)
 	}
 	fmt.Fprintf(w, "%s (%s; rules %d, size %d, root %.16s, age %s)\n", paint(out.Advice), listed, out.RulesVersion, out.Size, out.Root, ageText(out.AgeMS))
+	if out.Enforced != nil {
+		fmt.Fprintln(w, "not to be enforced: this node's institution is not live")
+	}
 	if out.Stale {
 		fmt.Fprintln(w, "the node has lost touch: its stale policy is part of this answer")
 	}

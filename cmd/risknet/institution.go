@@ -13,7 +13,8 @@ import (
 
 func newInstitutionCommand() *cobra.Command {
 	return newNoun("institution", "See who is in the network, and take somebody in",
-		newInstitutionListCommand(), newInstitutionAdmitCommand())
+		newInstitutionListCommand(), newInstitutionApplyCommand(), newInstitutionAdvanceCommand(), newInstitutionSuspendCommand(),
+		newInstitutionConformanceCommand(), newInstitutionAdmitCommand())
 }
 
 type institutionJSON struct {
@@ -22,6 +23,8 @@ type institutionJSON struct {
 	Keys       uint32 `json:"keys"`
 	AdmittedAt string `json:"admitted_at"`
 	Commitment string `json:"commitment"`
+	Stage      string `json:"stage"`
+	Purposes   string `json:"purposes"`
 }
 
 func newInstitutionListCommand() *cobra.Command {
@@ -39,10 +42,10 @@ func newInstitutionListCommand() *cobra.Command {
 			}
 			out, lines := []institutionJSON{}, []table.Row{}
 			for _, i := range list {
-				out = append(out, institutionJSON{i.Reporter, i.Role, i.Keys, moment(i.AdmittedAtMs), fmt.Sprintf("%x", i.Commitment)})
-				lines = append(lines, table.Row{i.Reporter, i.Role, i.Keys, moment(i.AdmittedAtMs)})
+				out = append(out, institutionJSON{i.Reporter, i.Role, i.Keys, moment(i.AdmittedAtMs), fmt.Sprintf("%x", i.Commitment), i.Stage, i.Purposes})
+				lines = append(lines, table.Row{i.Reporter, i.Role, i.Stage, i.Keys, moment(i.AdmittedAtMs)})
 			}
-			return emit(cmd, out, func(w io.Writer) { rows(w, table.Row{"reporter", "role", "keys", "admitted"}, lines) })
+			return emit(cmd, out, func(w io.Writer) { rows(w, table.Row{"reporter", "role", "stage", "keys", "entered"}, lines) })
 		}}
 }
 
