@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -129,6 +130,10 @@ func (w *imageWriter) part(key, value []byte) {
 	w.long(value)
 }
 
+// imageOrder is every table, with bodies and links: where a table is left out, the
+// image cannot be installed.
+var imageOrder = slices.Sorted(slices.Values(append([]byte{prefixBody, prefixLink}, tables...)))
+
 func writeImage(f io.Writer, m *meta, txn *badger.Txn) error {
 	w := &imageWriter{out: bufio.NewWriterSize(f, 1<<20), hash: sha256.New()}
 	if err := writeImageHead(w, m, txn); err != nil {
@@ -137,7 +142,7 @@ func writeImage(f io.Writer, m *meta, txn *badger.Txn) error {
 	part := func(item *badger.Item) error {
 		return errors.Join(item.Value(func(value []byte) error { w.part(item.Key(), value); return nil }), w.err)
 	}
-	for _, prefix := range []byte("bcefhiklnorst") {
+	for _, prefix := range imageOrder {
 		var err error
 		if prefix == prefixLink {
 			err = walkLinks(txn, part)
