@@ -55,7 +55,7 @@ func (s streamLayer) Dial(to raft.ServerAddress, timeout time.Duration) (net.Con
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	return conn, nil
+	return &calledConn{Conn: conn, scanner: scanner{limits: ofAnswers}}, nil
 }
 
 type address string
@@ -107,7 +107,7 @@ func newTransport(r *Replica, logger *bridge) *transport {
 		conns:     conns,
 		ioTimeout: cfg.IOTimeout,
 	}
-	t.claims = &claims{vouch: cfg.Vouch, quit: t.done, work: &t.work, asking: map[claim]bool{}, asked: map[claim]time.Time{}}
+	t.claims = &claims{vouch: cfg.Vouch, mine: t.terms.known.Load, quit: t.done, work: &t.work, asking: map[claim]bool{}, asked: map[claim]time.Time{}}
 	stream := streamLayer{
 		dial:      conns.Dialer(t.aside.Dialer(own.Dialer(cfg.Gate.Dialer(cfg.Dial)))),
 		advertise: cfg.Advertise,
@@ -122,7 +122,7 @@ func newTransport(r *Replica, logger *bridge) *transport {
 		Logger:                  logger,
 		MsgpackUseNewTimeFormat: true,
 	})
-	t.doors = &doors{t: t, peer: cfg.Peer, patience: cfg.IOTimeout, unknown: make(chan struct{}, maxUnknown), open: map[string]*door{},
+	t.doors = &doors{t: t, peer: cfg.Peer, patience: cfg.IOTimeout, open: map[string]*door{},
 		listener: conns.Listener(t.aside.Listener(own.Listener(cfg.Gate.Listener(cfg.Listener))))}
 	t.work.Go(t.doors.accept)
 	return t
@@ -167,9 +167,6 @@ func (t *transport) guard(from *door) {
 			if err := t.pass(from, rpc.Command); err != nil {
 				t.refuse(rpc, err)
 				continue
-			}
-			if c, ok := rpc.Command.(*raft.InstallSnapshotRequest); ok {
-				from.image.Store(c.Size)
 			}
 			if c, ok := rpc.Command.(*raft.RequestVoteRequest); ok {
 				rpc = t.noteVote(c, rpc)
@@ -308,6 +305,9 @@ func decodeConfiguration(data []byte) (c raft.Configuration, err error) {
 			err = fmt.Errorf("configuration: %v", r)
 		}
 	}()
+	if err := wellFormed(data, ofServers); err != nil {
+		return c, fmt.Errorf("configuration: %w", err)
+	}
 	c = raft.DecodeConfiguration(data)
 	if len(c.Servers) == 0 {
 		return c, errors.New("configuration: has no servers")
