@@ -17,7 +17,7 @@ type claims struct {
 	quit  <-chan struct{}
 	work  *sync.WaitGroup
 
-	mine    func() uint64 // raft's term, as it is stored
+	mine func() uint64 // raft's term, as it is stored
 
 	mu      sync.Mutex
 	term    uint64

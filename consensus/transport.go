@@ -86,6 +86,7 @@ type transport struct {
 	beat      atomic.Pointer[func(raft.RPC)] // raft's way for heartbeats, past its queue
 	claims    *claims
 	servers   atomic.Pointer[func() []Server] // the newest configuration that raft knows
+	replica   atomic.Pointer[Replica]         // once raft runs
 	ioTimeout time.Duration
 }
 
@@ -168,16 +169,26 @@ func (t *transport) guard(from *door) {
 				t.refuse(rpc, err)
 				continue
 			}
-			if c, ok := rpc.Command.(*raft.RequestVoteRequest); ok {
-				rpc = t.noteVote(c, rpc)
-			}
-			if !t.hand(rpc) {
+			if !t.forward(rpc) {
 				return
 			}
 		case <-t.done:
 			return
 		}
 	}
+}
+
+// forward hands on what passed.
+func (t *transport) forward(rpc raft.RPC) bool {
+	switch c := rpc.Command.(type) {
+	case *raft.RequestVoteRequest:
+		rpc = t.noteVote(c, rpc)
+	case *raft.AppendEntriesRequest:
+		if hasStep(c) {
+			return t.takeSteps(rpc, c)
+		}
+	}
+	return t.hand(rpc)
 }
 
 // hand gives raft a message; false if there is nobody any more to take it.
