@@ -17,6 +17,8 @@ type claims struct {
 	quit  <-chan struct{}
 	work  *sync.WaitGroup
 
+	mine func() uint64 // raft's term, as it is stored
+
 	mu      sync.Mutex
 	term    uint64
 	leader  string // of term
@@ -48,8 +50,10 @@ func (c *claims) lead(server string, term uint64) error {
 	defer c.mu.Unlock()
 	one := claim{server, term}
 	switch {
-	case term < c.term, one == claim{c.leader, c.term}:
+	case term < c.mine(), one == claim{c.leader, c.term}:
 		return nil // raft itself refuses an older term, and tells the newer one
+	case term < c.term:
+		return fmt.Errorf("%s leads in term %d already, not %s in %d", c.leader, c.term, server, term)
 	case term == c.term && c.leader != "":
 		return fmt.Errorf("%s leads in term %d, not %s", c.leader, term, server)
 	case c.votedIn == term && c.voted == server:

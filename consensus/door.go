@@ -3,9 +3,8 @@ package consensus
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,7 +29,7 @@ func (anybody) SpeaksFor(string) error { return nil }
 // What strangers can take: connections that have not yet said who they are, peers,
 // and connections of each.
 const (
-	maxUnknown = 64
+	maxUnknown = 1024
 	maxDoors   = 256
 	maxPerDoor = 16
 )
@@ -44,7 +43,7 @@ type doors struct {
 	listener net.Listener
 	peer     func(ctx context.Context, conn net.Conn) (Peer, error)
 	patience time.Duration // with a caller that does not say who it is
-	unknown  chan struct{}
+	unknown  crowd
 
 	mu   sync.Mutex
 	open map[string]*door
@@ -57,18 +56,15 @@ func (d *doors) accept() {
 		if err != nil {
 			return
 		}
-		select {
-		case d.unknown <- struct{}{}:
-			d.t.work.Go(func() {
-				defer func() { <-d.unknown }()
-				if err := d.admit(conn); err != nil {
-					d.t.log.Debug("a connection is refused", "error", err)
-					_ = conn.Close() // the caller learns as much as there is to learn
-				}
-			})
-		default:
-			_ = conn.Close()
-		}
+		d.unknown.enter(conn, maxUnknown)
+		d.t.work.Go(func() {
+			err := d.admit(conn)
+			d.unknown.leave(conn)
+			if err != nil {
+				d.t.log.Debug("a connection is refused", "error", err)
+				_ = conn.Close() // the caller learns as much as there is to learn
+			}
+		})
 	}
 }
 
@@ -126,19 +122,49 @@ func (d *doors) close() error {
 	return err
 }
 
+// crowd is a set of connections in which the newest find room: who holds many and
+// says nothing loses them to who comes.
+type crowd struct {
+	mu   sync.Mutex
+	list []net.Conn // the oldest first
+}
+
+func (c *crowd) enter(conn net.Conn, most int) {
+	c.mu.Lock()
+	var oldest net.Conn
+	if len(c.list) >= most {
+		oldest = c.list[0]
+		c.list = slices.Delete(c.list, 0, 1)
+	}
+	c.list = append(c.list, conn)
+	c.mu.Unlock()
+	if oldest != nil {
+		_ = oldest.Close() // who reads from it hears of it
+	}
+}
+
+func (c *crowd) leave(conn net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if at := slices.Index(c.list, conn); at >= 0 {
+		c.list = slices.Delete(c.list, at, at+1)
+	}
+}
+
 // door receives what one peer sends. It is raft's transport, of which nobody sends.
 type door struct {
+	t     *transport
 	peer  Peer
 	conns chan net.Conn
+	open  crowd
+	held  atomic.Int64 // bytes of messages that were not answered yet
 	shut  chan struct{}
 	once  sync.Once
 	raft  *raft.NetworkTransport
-	count atomic.Int32
-	image atomic.Int64 // bytes of images that may still come
 }
 
 func newDoor(t *transport, peer Peer) *door {
-	d := &door{peer: peer, conns: make(chan net.Conn), shut: make(chan struct{})}
+	d := &door{t: t, peer: peer, conns: make(chan net.Conn), shut: make(chan struct{})}
 	d.raft = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: d, Timeout: t.ioTimeout, Logger: t.log, MsgpackUseNewTimeFormat: true})
 	d.raft.SetHeartbeatHandler(func(rpc raft.RPC) { t.heartbeat(d, rpc) })
@@ -146,17 +172,15 @@ func newDoor(t *transport, peer Peer) *door {
 	return d
 }
 
-// let hands a connection over, if the peer does not have too many.
+// let hands a connection over.
 func (d *door) let(conn net.Conn) error {
-	if d.count.Add(1) > maxPerDoor {
-		d.count.Add(-1)
-		return fmt.Errorf("%w of one peer", errTooMany)
-	}
+	measured := &callerConn{Conn: conn, door: d, scanner: scanner{limits: ofRequests}}
+	d.open.enter(measured, maxPerDoor)
 	select {
-	case d.conns <- &budgetConn{Conn: conn, door: d}:
+	case d.conns <- measured:
 		return nil
 	case <-d.shut:
-		d.count.Add(-1)
+		d.open.leave(measured)
 		return net.ErrClosed
 	}
 }
@@ -180,44 +204,4 @@ func (d *door) Addr() net.Addr { return address("") }
 
 func (d *door) Dial(raft.ServerAddress, time.Duration) (net.Conn, error) {
 	return nil, errors.New("a door leads in")
-}
-
-// maxMessage is what one message may have, in bytes: a full batch of the largest
-// entries. It is counted before anything is decoded.
-const maxMessage = (maxAppendEntries + 1) * (MaxPayload + 4<<10)
-
-// maxReadAhead is how much raft's transport may read of the messages behind one that
-// it has not answered.
-const maxReadAhead = 256 << 10
-
-// budgetConn counts what a peer sends between two answers. What is more than a
-// message ends the connection; an image that was announced has its own allowance.
-type budgetConn struct {
-	net.Conn
-	door *door
-	once sync.Once
-	used atomic.Int64
-}
-
-func (c *budgetConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if used := c.used.Add(int64(n)); used > maxMessage+maxReadAhead {
-		if c.door.image.Add(-int64(n)) >= 0 {
-			c.used.Add(-int64(n))
-			return n, err
-		}
-		_ = c.Close()
-		return 0, fmt.Errorf("message: has more than %d bytes: %w", maxMessage, io.ErrUnexpectedEOF)
-	}
-	return n, err
-}
-
-func (c *budgetConn) Write(p []byte) (int, error) {
-	c.used.Store(0)
-	return c.Conn.Write(p)
-}
-
-func (c *budgetConn) Close() error {
-	c.once.Do(func() { c.door.count.Add(-1) })
-	return c.Conn.Close()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,6 +95,30 @@ func checkWanted(want []Server) error {
 
 // change asks raft for one step and waits until it is committed and applied.
 func (r *Replica) change(ctx context.Context, c change) error {
+	return r.quietly(ctx, func() error {
+		if r.cfg.Permit != nil {
+			if err := r.cfg.Permit(r.Servers(), c.of(r.Servers()), nil); err != nil {
+				return err
+			}
+		}
+		return r.ask(ctx, c)
+	})
+}
+
+// of is the configuration that a step makes of another.
+func (c change) of(before []Server) []Server {
+	after := slices.DeleteFunc(slices.Clone(before), func(s Server) bool { return s.ID == c.to.ID })
+	to := c.to
+	switch c.verb {
+	case remove:
+		return after
+	case demote:
+		to.Voter = false
+	}
+	return append(after, to)
+}
+
+func (r *Replica) ask(ctx context.Context, c change) error {
 	id, address := raft.ServerID(c.to.ID), raft.ServerAddress(c.to.Address)
 	patience := r.cfg.Election
 	return proposalError(r.await(ctx, func() error {

@@ -98,7 +98,7 @@ func TestPreface(t *testing.T) {
 				_ = far.Close() // as who accepts does
 				return
 			}
-			if got, err := io.ReadAll(<-d.conns); string(got) != "hello" || err != nil {
+			if got, err := io.ReadAll((<-d.conns).(*callerConn).Conn); string(got) != "hello" || err != nil {
 				t.Fatalf("raft reads %q (%v)", got, err)
 			}
 		})

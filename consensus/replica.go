@@ -43,6 +43,11 @@ type Config struct {
 	// that time cures (a stamp too far ahead) or an alarm.
 	Admit func(payload []byte) error
 
+	// Permit, if set, judges a step of the configuration before it enters the log,
+	// here or on the leader. It must depend on nothing but its arguments and the state
+	// of the machine after the pending entries, which are behind the state or in it.
+	Permit func(before, after []Server, pending []Entry) error
+
 	// OnTerm, if set, is called before a higher term, or a vote in one, is stored,
 	// and must have made the term durable elsewhere when it returns nil. After an
 	// error nothing is stored: this server votes for nobody, or stops (see Failed).
@@ -257,6 +262,7 @@ func (r *Replica) startRaft(machine Machine, logger *bridge, notify chan<- bool)
 	if err == nil {
 		servers := r.Servers
 		r.trans.servers.Store(&servers)
+		r.trans.replica.Store(r)
 	}
 	return err
 }

@@ -7,9 +7,7 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// checkSender holds who sends to who it says it is, and to what it may send. Votes
-// are raft's own affair then: it gives none to a server that is not a voter of the
-// newest configuration it knows.
+// checkSender holds who sends to who it says it is, and to what it may send.
 func (t *transport) checkSender(peer Peer, command any) error {
 	from, ok := headerOf(command)
 	if !ok {
@@ -25,8 +23,33 @@ func (t *transport) checkSender(peer Peer, command any) error {
 	switch command.(type) {
 	case *raft.AppendEntriesRequest, *raft.InstallSnapshotRequest:
 		return t.checkLeader(server, termOf(command))
+	case *raft.RequestVoteRequest, *raft.RequestPreVoteRequest:
+		return t.checkCandidate(server)
 	case *raft.TimeoutNowRequest:
 		return t.checkHandOver(server)
+	}
+	return nil
+}
+
+// checkCandidate: raft gives no vote to a server without one, but takes over its term,
+// and the leader falls. A server that knows no network may be asked by everybody.
+func (t *transport) checkCandidate(server string) error {
+	servers := t.known()
+	if len(servers) == 0 {
+		return nil
+	}
+	for _, s := range servers {
+		if s.ID == server && s.Voter {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s has no vote, so it cannot ask for one", server)
+}
+
+// known is the newest configuration that this server knows.
+func (t *transport) known() []Server {
+	if servers := t.servers.Load(); servers != nil {
+		return (*servers)()
 	}
 	return nil
 }
@@ -34,7 +57,7 @@ func (t *transport) checkSender(peer Peer, command any) error {
 // checkLeader: a server that knows no network believes whoever reaches it, for it has
 // nobody to ask and nothing to lose; what it gets is verified by its caller.
 func (t *transport) checkLeader(server string, term uint64) error {
-	if servers := t.servers.Load(); servers == nil || len((*servers)()) == 0 {
+	if len(t.known()) == 0 {
 		t.claims.found(server, term)
 		return nil
 	}

@@ -55,7 +55,7 @@ func (s streamLayer) Dial(to raft.ServerAddress, timeout time.Duration) (net.Con
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	return conn, nil
+	return &calledConn{Conn: conn, scanner: scanner{limits: ofAnswers}}, nil
 }
 
 type address string
@@ -86,6 +86,7 @@ type transport struct {
 	beat      atomic.Pointer[func(raft.RPC)] // raft's way for heartbeats, past its queue
 	claims    *claims
 	servers   atomic.Pointer[func() []Server] // the newest configuration that raft knows
+	replica   atomic.Pointer[Replica]         // once raft runs
 	ioTimeout time.Duration
 }
 
@@ -107,7 +108,7 @@ func newTransport(r *Replica, logger *bridge) *transport {
 		conns:     conns,
 		ioTimeout: cfg.IOTimeout,
 	}
-	t.claims = &claims{vouch: cfg.Vouch, quit: t.done, work: &t.work, asking: map[claim]bool{}, asked: map[claim]time.Time{}}
+	t.claims = &claims{vouch: cfg.Vouch, mine: t.terms.known.Load, quit: t.done, work: &t.work, asking: map[claim]bool{}, asked: map[claim]time.Time{}}
 	stream := streamLayer{
 		dial:      conns.Dialer(t.aside.Dialer(own.Dialer(cfg.Gate.Dialer(cfg.Dial)))),
 		advertise: cfg.Advertise,
@@ -122,7 +123,7 @@ func newTransport(r *Replica, logger *bridge) *transport {
 		Logger:                  logger,
 		MsgpackUseNewTimeFormat: true,
 	})
-	t.doors = &doors{t: t, peer: cfg.Peer, patience: cfg.IOTimeout, unknown: make(chan struct{}, maxUnknown), open: map[string]*door{},
+	t.doors = &doors{t: t, peer: cfg.Peer, patience: cfg.IOTimeout, open: map[string]*door{},
 		listener: conns.Listener(t.aside.Listener(own.Listener(cfg.Gate.Listener(cfg.Listener))))}
 	t.work.Go(t.doors.accept)
 	return t
@@ -168,19 +169,26 @@ func (t *transport) guard(from *door) {
 				t.refuse(rpc, err)
 				continue
 			}
-			if c, ok := rpc.Command.(*raft.InstallSnapshotRequest); ok {
-				from.image.Store(c.Size)
-			}
-			if c, ok := rpc.Command.(*raft.RequestVoteRequest); ok {
-				rpc = t.noteVote(c, rpc)
-			}
-			if !t.hand(rpc) {
+			if !t.forward(rpc) {
 				return
 			}
 		case <-t.done:
 			return
 		}
 	}
+}
+
+// forward hands on what passed.
+func (t *transport) forward(rpc raft.RPC) bool {
+	switch c := rpc.Command.(type) {
+	case *raft.RequestVoteRequest:
+		rpc = t.noteVote(c, rpc)
+	case *raft.AppendEntriesRequest:
+		if hasStep(c) {
+			return t.takeSteps(rpc, c)
+		}
+	}
+	return t.hand(rpc)
 }
 
 // hand gives raft a message; false if there is nobody any more to take it.
@@ -308,6 +316,9 @@ func decodeConfiguration(data []byte) (c raft.Configuration, err error) {
 			err = fmt.Errorf("configuration: %v", r)
 		}
 	}()
+	if err := wellFormed(data, ofServers); err != nil {
+		return c, fmt.Errorf("configuration: %w", err)
+	}
 	c = raft.DecodeConfiguration(data)
 	if len(c.Servers) == 0 {
 		return c, errors.New("configuration: has no servers")

@@ -13,6 +13,15 @@ func (m *machine) Position() consensus.Position { return positionOf(m.node.store
 func (m *machine) LastAt() int64 { return m.node.store.LastAt() }
 
 func (m *machine) ApplyBatch(entries []consensus.Entry) ([]any, error) {
+	batch := storeEntries(entries)
+	results := make([]any, len(entries))
+	for i, applied := range m.node.store.Apply(batch) {
+		results[i] = applied
+	}
+	return results, m.node.store.Err()
+}
+
+func storeEntries(entries []consensus.Entry) []store.Entry {
 	batch := make([]store.Entry, len(entries))
 	for i, e := range entries {
 		batch[i] = store.Entry{Index: e.Index, Term: e.Term, Data: e.Data}
@@ -25,11 +34,7 @@ func (m *machine) ApplyBatch(entries []consensus.Entry) ([]any, error) {
 			batch[i].Kind = store.Other
 		}
 	}
-	results := make([]any, len(entries))
-	for i, applied := range m.node.store.Apply(batch) {
-		results[i] = applied
-	}
-	return results, m.node.store.Err()
+	return batch
 }
 
 func (m *machine) Sync() error {

@@ -33,6 +33,7 @@ func (n *Node) startOrder() error {
 		SnapshotThreshold: n.cfg.Raft.SnapshotThreshold,
 		SnapshotInterval:  n.cfg.Raft.SnapshotInterval,
 		Admit:             n.admitEntry,
+		Permit:            n.permitStep,
 		OnDropped:         n.takeBack,
 		Peer:              n.peerOf,
 		Vouch:             n.vouch,

@@ -1,0 +1,81 @@
+package node
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/risknet/risknet/consensus"
+	"github.com/risknet/risknet/risk"
+)
+
+func TestAStepFollowsFromTheRecords(t *testing.T) {
+	a, b, c := risk.ID{1}, risk.ID{2}, risk.ID{3}
+	nodes := []*risk.PutNode{
+		{Node: a, Name: "a", Raft: "a:1", Suffrage: risk.Voter},
+		{Node: b, Name: "b", Raft: "b:2", Suffrage: risk.NonVoter},
+	}
+	server := func(node risk.ID, number uint64, address string, voter bool) consensus.Server {
+		return consensus.Server{ID: serverID(node, number), Address: address, Voter: voter}
+	}
+	list := func(s ...consensus.Server) []consensus.Server { return s }
+	first := server(a, 1, "a:1", true)
+	for _, test := range []struct {
+		name          string
+		before, after []consensus.Server
+		says          string // empty: it follows
+	}{
+		{"a node comes", list(first), list(first, server(b, 1, "b:2", false)), ""},
+		{"in a later life", list(first), list(first, server(b, 9, "b:2", false)), ""},
+		{"that is nobody's", list(first), list(first, server(c, 1, "c:1", false)), "no record"},
+		{"that is no server", list(first), list(first, consensus.Server{ID: "evil", Address: "c:1"}), "evil"},
+		{"at another's address", list(first), list(first, server(b, 1, "evil:1", false)), "is at b:2, not at evil:1"},
+		{"and has no vote", list(first, server(b, 1, "b:2", false)), list(first, server(b, 1, "b:2", true)), "suffrage is nonvoter"},
+		{"it gets its vote", list(first, server(a, 2, "a:0", false)), list(first, server(a, 2, "a:0", true)), ""},
+		{"a voter loses its vote", list(first), list(server(a, 1, "a:1", false)), "suffrage is voter"},
+		{"a voter of old loses its vote", list(first, server(b, 1, "b:2", true)), list(first, server(b, 1, "b:2", false)), ""},
+		{"who has left loses its vote", list(first, server(c, 1, "c:1", true)), list(first, server(c, 1, "c:1", false)), ""},
+		{"it moves", list(first, server(b, 1, "b:1", false)), list(first, server(b, 1, "b:2", false)), ""},
+		{"it moves elsewhere", list(first, server(b, 1, "b:2", false)), list(first, server(b, 1, "evil:1", false)), "is at b:2"},
+		{"a new life where the old one is", list(first, server(b, 1, "b:1", false)), list(first, server(b, 1, "b:1", false), server(b, 2, "b:1", false)), ""},
+		{"it goes", list(first, server(b, 1, "b:2", false)), list(first), ""},
+	} {
+		err := stepFollows(nodes, test.before, test.after)
+		if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: %v, want %q in it", test.name, err, test.says)
+		}
+	}
+	if err := stepFollows(nil, list(first), list(first, server(c, 1, "c:1", false))); err != nil {
+		t.Errorf("while the network is founded: %v", err)
+	}
+}
+
+func TestWhatIsNoEntryIsNotAdmitted(t *testing.T) {
+	now := time.UnixMilli(1_750_000_000_000)
+	n := &Node{now: func() time.Time { return now }}
+	entry := func(ahead time.Duration) []byte {
+		e := risk.Entry{At: now.Add(ahead).UnixMilli(), Signed: &risk.Signed{Header: []byte("header")}}
+		return e.Encode()
+	}
+	good := entry(0)
+	for name, test := range map[string]struct {
+		payload []byte
+		says    string
+	}{
+		"an entry":               {good, ""},
+		"of a moment ahead":      {entry(29 * time.Second), ""},
+		"of tomorrow":            {entry(24 * time.Hour), "is 24h0m0s ahead"},
+		"of yesterday":           {entry(-24 * time.Hour), ""}, // the state's time does not fall with it
+		"nothing":                {nil, "entry"},
+		"a stamp and no command": {good[:9], "entry"},
+		"a byte too few":         {good[:len(good)-1], "entry"},
+		"a byte too many":        {append(good[:len(good):len(good)], 0), "entry"},
+		"another version":        {append([]byte{9}, good[1:]...), "entry"},
+		"two megabytes":          {append(good[:len(good):len(good)], make([]byte, 2<<20)...), "entry"},
+	} {
+		err := n.admitEntry(test.payload)
+		if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: %v, want %q in it", name, err, test.says)
+		}
+	}
+}

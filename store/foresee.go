@@ -1,0 +1,43 @@
+package store
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/risknet/risknet/risk"
+)
+
+// errFar says that too much lies between the state and what is asked about.
+var errFar = errors.New("the state is too far behind to foresee that; ask again when it has applied more")
+
+// ForeseeNodes lists the node records as they will be when some entries are applied,
+// which changes nothing. It may be called beside Apply; entries that are in the state
+// already are skipped.
+func (s *Store) ForeseeNodes(entries []Entry) (nodes []*risk.PutNode, err error) {
+	err = s.newest(func(m *meta, _ *badger.Txn) error {
+		apart := &Store{opts: s.opts, element: newElement()} // what Apply works with is not touched
+		apart.now.Store(m)
+		c := apart.begin()
+		defer c.txn.Discard()
+		for i := range entries {
+			if !c.hasRoom() {
+				return errFar
+			}
+			if err := c.apply(&entries[i], new(Applied)); err != nil {
+				return err
+			}
+		}
+		for _, value := range c.meta.small[risk.TableNodes] {
+			node, err := risk.ReadNode(value)
+			if err != nil {
+				return err
+			}
+			nodes = append(nodes, node)
+		}
+		return nil
+	})
+	slices.SortFunc(nodes, func(a, b *risk.PutNode) int { return compareNames(a.Name, b.Name) })
+	return nodes, err
+}
