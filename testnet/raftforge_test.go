@@ -1,0 +1,62 @@
+package testnet
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/risknet/risknet/risk"
+)
+
+// The leader itself forges: a configuration in which somebody of its own is a server,
+// one without the others, an entry that is none, a stamp of tomorrow. It has the
+// right certificate, the right term and the right place in the log.
+func TestALeaderCannotForgeWhatDoesNotFollow(t *testing.T) {
+	n := start(t, 3, 3)
+	n.reports("member-1", "", risk.KindIP, "192.0.2.1")
+	n.sameRoots()
+	leader, other, victim := n.roles()
+	transport := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: &intruder{config: n.certificateOf(leader), meant: n.Node(victim).Server(), closed: make(chan struct{})}, MaxPool: 1, Timeout: 2 * time.Second})
+	defer transport.Close()
+	server := func(name string, suffrage raft.ServerSuffrage) raft.Server {
+		return raft.Server{ID: raft.ServerID(n.Node(name).Server()), Address: raft.ServerAddress(n.plannedRaft(name)), Suffrage: suffrage}
+	}
+	all := []raft.Server{server(leader, raft.Voter), server(other, raft.Voter), server(victim, raft.Voter)}
+	phantom := raft.Server{ID: "00112233445566778899aabbccddeeff", Address: "127.0.0.1:1", Suffrage: raft.Nonvoter}
+	moved := server(other, raft.Voter)
+	moved.Address = "127.0.0.1:1"
+	configuration := func(servers ...raft.Server) *raft.Log {
+		return &raft.Log{Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(raft.Configuration{Servers: servers})}
+	}
+	tomorrow := &risk.Entry{At: time.Now().Add(24 * time.Hour).UnixMilli(), Signed: &risk.Signed{Header: []byte("header")}}
+	for _, forged := range []struct {
+		name  string
+		entry *raft.Log
+		says  string
+	}{
+		{"the leader alone", configuration(all[0]), "change at a time"},
+		{"a server of nobody", configuration(append(all[:3:3], phantom)...), "no record of its node"},
+		{"another's place", configuration(all[0], moved, all[2]), "the record of node"},
+		{"another without its vote", configuration(all[0], server(other, raft.Nonvoter), all[2]), "suffrage is voter"},
+		{"no entry", &raft.Log{Data: []byte("forged")}, "not admitted"},
+		{"an entry of tomorrow", &raft.Log{Data: tomorrow.Encode()}, "ahead of this node's clock"},
+	} {
+		now := n.Node(victim).Status()
+		forged.entry.Index, forged.entry.Term = now.Applied+1, now.Term
+		err := transport.AppendEntries("x", raft.ServerAddress(n.plannedRaft(victim)), &raft.AppendEntriesRequest{
+			RPCHeader: raft.RPCHeader{ProtocolVersion: 3, ID: []byte(n.Node(leader).Server()), Addr: []byte(n.plannedRaft(leader))},
+			Term:      now.Term, PrevLogEntry: now.Applied, PrevLogTerm: now.Term, Entries: []*raft.Log{forged.entry}, LeaderCommitIndex: now.Applied + 1},
+			new(raft.AppendEntriesResponse))
+		if err == nil || !strings.Contains(err.Error(), forged.says) {
+			t.Errorf("%s: the answer is %v, want %q in it", forged.name, err, forged.says)
+		}
+		if after := n.Node(victim).Status(); after.Size != now.Size {
+			t.Errorf("%s: the ledger has %d leaves, want %d", forged.name, after.Size, now.Size)
+		}
+	}
+	n.reports("member-1", "", risk.KindIP, "192.0.2.2")
+	n.sameRoots()
+}
