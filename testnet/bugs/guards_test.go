@@ -97,6 +97,17 @@ var guards = map[string]bug{
 	"a path is for its roles": {"node/permissions.go",
 		"if err := n.mayUse(callerOfHTTP(r), pattern); err != nil {", "if err := error(nil); err != nil {", "testnet", "TestTheWholeTableOfPermissions"},
 
+	"a role that has nothing to do at a port is kept out": {"node/identity.go",
+		"if !slices.Contains(roles, peer.Role) {", "if false {", "node", "TestARoleThatHasNothingToDo"},
+	"no node answers in another's name": {"node/identity.go",
+		"if len(meant) > 0 && !slices.Contains(meant, peer) {", "if false {", "node", "TestAnotherNodeDoesNotAnswer"},
+	"a node asks of itself alone": {"node/roster.go",
+		"if known && !slices.ContainsFunc(ids,", "if false && !slices.ContainsFunc(ids,", "node", "TestANodeAsksOfItselfAlone"},
+	"a revoked certificate is let in at no port": {"node/lines.go",
+		"if l.revoked[by] {", "if false && l.revoked[by] {", "node", "TestARevokedCertificate"},
+	"a revocation is put in force when it is applied": {"node/view.go",
+		"if cut.RevocationsChanged {", "if false {", "testnet", "Revoked"},
+
 	// The ledger, and who lies about it.
 	"a node cosigns what it has itself": {"node/checkpoint.go",
 		"if own != theirs {", "if false {", "audit", "TestADivergedNode"},
