@@ -102,7 +102,7 @@ var guards = map[string]bug{
 	"no node answers in another's name": {"node/identity.go",
 		"if len(meant) > 0 && !slices.Contains(meant, peer) {", "if false {", "node", "TestAnotherNodeDoesNotAnswer"},
 	"a node asks of itself alone": {"node/roster.go",
-		"if known && !slices.ContainsFunc(ids,", "if false && !slices.ContainsFunc(ids,", "node", "TestANodeAsksOfItselfAlone"},
+		"if known && !slices.ContainsFunc(ids,", "if known && false && !slices.ContainsFunc(ids,", "node", "TestANodeAsksOfItselfAlone"},
 	"a revoked certificate is let in at no port": {"node/lines.go",
 		"if l.revoked[by] {", "if false && l.revoked[by] {", "node", "TestARevokedCertificate"},
 	"a revocation is put in force when it is applied": {"node/view.go",
