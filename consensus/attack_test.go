@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"net"
 	"os"
@@ -255,27 +254,40 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 		servers := n.found(3)
 		leader := n.leader()
 		n.publish(leader, "before")
-		before := heap()
-		closed := 0
+		memory := newPeak()
+		var conns []net.Conn
 		for range 10_000 {
 			conn, err := n.dial(t.Context(), leader.Address)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			_ = conn.SetReadDeadline(time.Now().Add(time.Nanosecond))
-			if _, err := conn.Read(make([]byte, 1)); errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) {
-				closed++
-			}
+			conns = append(conns, conn)
 		}
-		if grown := heap() - before; grown > 64<<20 {
-			t.Errorf("the heap has grown by %d MiB", grown>>20)
+		memory.look()
+		if open := stillOpen(conns); len(open) > maxUnknown {
+			t.Errorf("%d connections are open on which nobody has said anything; at most %d", len(open), maxUnknown)
 		}
 		n.publish(leader, "meanwhile")
 		n.pass(10 * time.Second)
+		if open := stillOpen(conns); len(open) > 0 {
+			t.Errorf("%d connections are open on which nobody has said anything for ten seconds", len(open))
+		}
+		memory.check(t)
 		n.publish(leader, "after")
 		n.allEqual(servers...)
 	})
+}
+
+// stillOpen gives the places of those connections that the other end has not closed.
+func stillOpen(conns []net.Conn) (open []int) {
+	for i, conn := range conns {
+		_ = conn.SetReadDeadline(time.Now().Add(time.Nanosecond))
+		if _, err := conn.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+			open = append(open, i)
+		}
+	}
+	return open
 }
 
 // One peer has so many connections and no more; the newest are kept, so that a peer
@@ -299,13 +311,7 @@ func TestOnePeerHasFewConnections(t *testing.T) {
 			n.pass(time.Millisecond)
 			conns = append(conns, conn)
 		}
-		var open []int
-		for i, conn := range conns {
-			_ = conn.SetReadDeadline(time.Now().Add(time.Millisecond))
-			if _, err := conn.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
-				open = append(open, i)
-			}
-		}
+		open := stillOpen(conns)
 		if len(open) == 0 || len(open) > maxPerDoor || open[len(open)-1] != 99 {
 			t.Errorf("of 100 connections of one peer, %v are open; want the last ones, and at most %d", open, maxPerDoor)
 		}
