@@ -254,10 +254,10 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 		servers := n.found(3)
 		leader := n.leader()
 		n.publish(leader, "before")
-		memory := newPeak()
+		from, memory := without(servers, leader)[0], newPeak()
 		var conns []net.Conn
 		for range 10_000 {
-			conn, err := n.dial(t.Context(), leader.Address)
+			conn, err := from.cfg.Dial(t.Context(), leader.Address)
 			if err != nil {
 				t.Fatal(err)
 			}
