@@ -33,6 +33,15 @@ type Position struct {
 	ConfigurationIndex uint64
 }
 
+// Servers is what the configuration says.
+func (p Position) Servers() ([]Server, error) {
+	if len(p.Configuration) == 0 {
+		return nil, nil
+	}
+	conf, err := decodeConfiguration(p.Configuration)
+	return servers(conf), err
+}
+
 // Machine is the replicated state. Data and position move together: after a
 // crash at any moment the position tells exactly what the data holds, though both
 // may fall back to the last Sync.

@@ -109,11 +109,8 @@ func (r *Replica) checkOneStep(c *raft.AppendEntriesRequest, i int) error {
 // leadingTo gives the configuration before the i-th entry of a message, and the
 // entries between a position and it: first those of our log, then the message's.
 func (r *Replica) leadingTo(at Position, c *raft.AppendEntriesRequest, i int) (before []Server, pending []Entry, err error) {
-	var conf raft.Configuration
-	if len(at.Configuration) > 0 {
-		if conf, err = decodeConfiguration(at.Configuration); err != nil {
-			return nil, nil, err
-		}
+	if before, err = at.Servers(); err != nil {
+		return nil, nil, err
 	}
 	index := c.Entries[i].Index
 	for n := at.Index + 1; n < index; n++ {
@@ -125,7 +122,7 @@ func (r *Replica) leadingTo(at Position, c *raft.AppendEntriesRequest, i int) (b
 		}
 		switch entry.Type {
 		case raft.LogConfiguration:
-			if conf, err = decodeConfiguration(entry.Data); err != nil {
+			if before, err = (Position{Configuration: entry.Data}).Servers(); err != nil {
 				return nil, nil, err
 			}
 			pending = append(pending, entryOf(entry))
@@ -133,7 +130,7 @@ func (r *Replica) leadingTo(at Position, c *raft.AppendEntriesRequest, i int) (b
 			pending = append(pending, entryOf(entry))
 		}
 	}
-	return servers(conf), pending, nil
+	return before, pending, nil
 }
 
 // takeSteps hands raft a message with configurations in it, and nothing behind it

@@ -2,6 +2,7 @@ package node
 
 import (
 	"github.com/risknet/risknet/consensus"
+	"github.com/risknet/risknet/risk"
 	"github.com/risknet/risknet/store"
 )
 
@@ -67,18 +68,21 @@ func (m *machine) StageImage() (consensus.Staging, error) {
 	if err != nil {
 		return nil, err
 	}
-	return staging{st, m.node.env.Synced}, nil
+	return staging{st, m.node}, nil
 }
 
 type staging struct {
 	*store.Staging
-	synced func()
+	node *Node
 }
 
+// Install also holds the configuration that comes with an image to its node records:
+// the configuration is outside the state's digest.
 func (s staging) Install(want consensus.Position) error {
-	err := s.Staging.Install(want.Index, want.Term)
+	accept := func(nodes []*risk.PutNode) error { return s.node.acceptServers(want, nodes) }
+	err := s.Staging.Install(store.Position{Index: want.Index, Term: want.Term, Configuration: want.Configuration, ConfigurationIndex: want.ConfigurationIndex}, accept)
 	if err == nil {
-		s.synced()
+		s.node.env.Synced()
 	}
 	return err
 }

@@ -1,8 +1,10 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/risknet/risknet/consensus"
 	"github.com/risknet/risknet/risk"
@@ -63,4 +65,61 @@ func nodeIsAt(list []consensus.Server, node risk.ID, address string) bool {
 		id, _, err := splitServer(s.ID)
 		return err == nil && id == node && s.Address == address
 	})
+}
+
+// acceptServers judges the configuration of an image by the image's own node records.
+// A node without a state has nothing to hold it to, as after a recovery, when one
+// server is the network.
+func (n *Node) acceptServers(want consensus.Position, nodes []*risk.PutNode) error {
+	if n.Head().Size == 0 {
+		return nil
+	}
+	servers, err := want.Servers()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-n.ordering:
+		return serversFollow(nodes, n.order.Servers(), servers)
+	default:
+		return errors.New("an image comes before raft runs")
+	}
+}
+
+// serversFollow: where no step leads from what a node knows to a configuration, a
+// majority of the voters that the records name must be in it, and nobody else whom
+// the node does not know. So whoever made it, its voters can go on without him.
+func serversFollow(nodes []*risk.PutNode, known, servers []consensus.Server) error {
+	if sameServers(known, servers) {
+		return nil
+	}
+	recorded, present := map[risk.ID]*risk.PutNode{}, map[risk.ID]bool{}
+	for _, record := range nodes {
+		if record.Suffrage == risk.Voter {
+			recorded[record.Node] = record
+		}
+	}
+	for _, s := range servers {
+		id, _, err := splitServer(s.ID)
+		if err != nil {
+			return err
+		}
+		record, was := recorded[id], nodeIsAt(known, id, s.Address)
+		switch {
+		case !s.Voter || was && record == nil:
+		case record == nil || !was && s.Address != record.Raft:
+			return fmt.Errorf("configuration of an image: %s at %s has a vote, and no record says so", s.ID, s.Address)
+		default:
+			present[id] = true
+		}
+	}
+	if 2*len(present) <= len(recorded) {
+		return fmt.Errorf("configuration of an image: only %d of the %d voters that the records name are in it; remove the records of nodes that are gone for good", len(present), len(recorded))
+	}
+	return nil
+}
+
+func sameServers(a, b []consensus.Server) bool {
+	order := func(x, y consensus.Server) int { return strings.Compare(x.ID, y.ID) }
+	return slices.Equal(slices.SortedFunc(slices.Values(a), order), slices.SortedFunc(slices.Values(b), order))
 }

@@ -50,6 +50,47 @@ func TestAStepFollowsFromTheRecords(t *testing.T) {
 	}
 }
 
+func TestTheServersOfAnImageFollowFromItsRecords(t *testing.T) {
+	var nodes []*risk.PutNode
+	var all []consensus.Server
+	for i := range 5 {
+		record := &risk.PutNode{Node: risk.ID{byte(i + 1)}, Raft: string(rune('a'+i)) + ":1", Suffrage: risk.Voter}
+		nodes = append(nodes, record)
+		all = append(all, consensus.Server{ID: serverID(record.Node, 1), Address: record.Raft, Voter: true})
+	}
+	with := func(list []consensus.Server, s ...consensus.Server) []consensus.Server {
+		return append(list[:len(list):len(list)], s...)
+	}
+	evil := consensus.Server{ID: serverID(risk.ID{66}, 1), Address: "evil:1", Voter: true}
+	watcher := evil
+	watcher.Voter = false
+	renewed := consensus.Server{ID: serverID(nodes[4].Node, 7), Address: nodes[4].Raft, Voter: true}
+	moved := consensus.Server{ID: all[4].ID, Address: "evil:1", Voter: true}
+	for _, test := range []struct {
+		name           string
+		known, servers []consensus.Server
+		says           string
+	}{
+		{"as before", all, all, ""},
+		{"as before, in a small network that was recovered", all[:2], all[:2], ""},
+		{"more than before", all[:2], all, ""},
+		{"one is not there for now", all, all[:4], ""},
+		{"one has a new life", all, with(all[:4], renewed), ""},
+		{"one left while its record is gone", with(all, evil), with(all, evil), ""},
+		{"one whose record is gone is still there, another is not", with(all, evil), with(all[:4], evil), ""},
+		{"a watcher of nobody", all, with(all, watcher), ""},
+		{"the leader alone", all, all[:1], "only 1 of the 5 voters"},
+		{"fewer than half", all, all[:2], "only 2 of the 5 voters"},
+		{"a voter of nobody", all, with(all, evil), "no record says so"},
+		{"a voter elsewhere", all, with(all[:4], moved), "no record says so"},
+	} {
+		err := serversFollow(nodes, test.known, test.servers)
+		if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: %v, want %q in it", test.name, err, test.says)
+		}
+	}
+}
+
 func TestWhatIsNoEntryIsNotAdmitted(t *testing.T) {
 	now := time.UnixMilli(1_750_000_000_000)
 	n := &Node{now: func() time.Time { return now }}

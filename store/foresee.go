@@ -29,15 +29,21 @@ func (s *Store) ForeseeNodes(entries []Entry) (nodes []*risk.PutNode, err error)
 				return err
 			}
 		}
-		for _, value := range c.meta.small[risk.TableNodes] {
-			node, err := risk.ReadNode(value)
-			if err != nil {
-				return err
-			}
-			nodes = append(nodes, node)
-		}
-		return nil
+		nodes, err = c.meta.nodes()
+		return err
 	})
-	slices.SortFunc(nodes, func(a, b *risk.PutNode) int { return compareNames(a.Name, b.Name) })
 	return nodes, err
+}
+
+// nodes lists the node records by name.
+func (m *meta) nodes() (nodes []*risk.PutNode, err error) {
+	for _, value := range m.small[risk.TableNodes] {
+		node, err := risk.ReadNode(value)
+		if err != nil {
+			return nil, err
+		}
+		nodes = append(nodes, node)
+	}
+	slices.SortFunc(nodes, func(a, b *risk.PutNode) int { return compareNames(a.Name, b.Name) })
+	return nodes, nil
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/risknet/risknet/risk"
@@ -37,5 +38,30 @@ func TestForeseenNodesAreThoseThatComeAndNothingHasChanged(t *testing.T) {
 	mustApply(t, other, w.entries)
 	if s.Head() != other.Head() {
 		t.Fatal("the question has left something")
+	}
+}
+
+// An image is installed at the position and with the configuration that was announced,
+// and only if its node records are accepted; otherwise the old state stands.
+func TestImageThatIsNotAcceptedIsNotInstalled(t *testing.T) {
+	w := newWorld()
+	w.put(Configuration, []byte("configuration"))
+	from := open(t, t.TempDir(), Options{Network: w.network})
+	defer from.Close()
+	mustApply(t, from, w.entries)
+	image, at := imageOf(t, from), from.Position()
+	s := open(t, t.TempDir(), Options{Network: w.network})
+	defer s.Close()
+	forged := at
+	forged.Configuration = []byte("forged")
+	if err := install(s, image, forged); err == nil || s.Head().Size != 0 {
+		t.Errorf("another configuration than was announced: %v", err)
+	}
+	no := errors.New("these are not our nodes")
+	if err := installIf(s, image, at, func([]*risk.PutNode) error { return no }); !errors.Is(err, no) || s.Head().Size != 0 {
+		t.Errorf("nodes that are not accepted: %v", err)
+	}
+	if err := install(s, image, at); err != nil || s.Head() != from.Head() {
+		t.Errorf("the image itself: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -54,10 +55,10 @@ func (st *Staging) Discard() error {
 	return errors.Join(err, os.Remove(st.File.Name()))
 }
 
-// Install verifies the staged image, refuses one that is not at index and term,
-// and puts it in the place of the state: durably, and at once for everybody.
-// After an error the old state stands as it was.
-func (st *Staging) Install(index, term uint64) error {
+// Install verifies the staged image, refuses one that is not at the position wanted or
+// whose node records are not accepted, and puts it in the place of the state: durably,
+// and at once for everybody. After an error the old state stands as it was.
+func (st *Staging) Install(want Position, accept func(nodes []*risk.PutNode) error) error {
 	size, err := st.Seek(0, io.SeekEnd)
 	if err != nil {
 		return err
@@ -76,7 +77,12 @@ func (st *Staging) Install(index, term uint64) error {
 	dir := filepath.Join(s.dir, name)
 	// If we crash here, what was staged is swept aside and sent again.
 	fault.Point("store: stage written")
-	m, err := s.build(dir, st.File, &Position{Index: index, Term: term})
+	m, err := s.build(dir, st.File, &want)
+	if err == nil {
+		if err = m.acceptable(accept); err != nil {
+			err = errors.Join(err, m.gen.close())
+		}
+	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("install an image: %w", err), os.RemoveAll(dir))
 	}
@@ -94,6 +100,15 @@ func (st *Staging) Install(index, term uint64) error {
 	}
 	s.leaving.Go(func() { s.leave(old) })
 	return nil
+}
+
+// acceptable asks whether a state has the right nodes.
+func (m *meta) acceptable(accept func(nodes []*risk.PutNode) error) error {
+	nodes, err := m.nodes()
+	if err != nil {
+		return err
+	}
+	return accept(nodes)
 }
 
 // leave removes a state that another one has replaced, once nobody reads it any
@@ -126,8 +141,8 @@ func (s *Store) build(dir string, image io.Reader, want *Position) (m *meta, err
 	if err != nil {
 		return nil, err
 	}
-	if at := head.meta.position; at.Index == 0 || want != nil && (at.Index != want.Index || at.Term != want.Term) {
-		return nil, badImage("it is at index %d of term %d, not as was said", at.Index, at.Term)
+	if at := head.meta.position; at.Index == 0 || want != nil && (at.Index != want.Index || at.Term != want.Term || !bytes.Equal(at.Configuration, want.Configuration)) {
+		return nil, badImage("it is at index %d of term %d, with another position or configuration than was said", at.Index, at.Term)
 	}
 	if !s.opts.Network.IsZero() && head.network != s.opts.Network && len(head.leaf) > 0 {
 		return nil, badImage("it is of network %s, not %s", head.network, s.opts.Network)

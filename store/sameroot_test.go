@@ -90,6 +90,10 @@ func imageOf(t fataler, s *Store) []byte {
 }
 
 func install(s *Store, image []byte, at Position) error {
+	return installIf(s, image, at, func([]*risk.PutNode) error { return nil })
+}
+
+func installIf(s *Store, image []byte, at Position, accept func([]*risk.PutNode) error) error {
 	staging, err := s.Stage()
 	if err != nil {
 		return err
@@ -98,7 +102,7 @@ func install(s *Store, image []byte, at Position) error {
 	if _, err := io.Copy(staging, bytes.NewReader(image)); err != nil {
 		return err
 	}
-	return staging.Install(at.Index, at.Term)
+	return staging.Install(at, accept)
 }
 
 // A replica that writes one record otherwise has another root at that very leaf,
