@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -33,7 +34,28 @@ func (p *Profile) TLS() (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("profile: certificate: %s; certificate and key must be PEM files that belong together", oneLine(err))
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool, Certificates: []tls.Certificate{cert}}, nil
+	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool, Certificates: []tls.Certificate{cert},
+		VerifyConnection: func(state tls.ConnectionState) error { return isNode(cert.Leaf, state.PeerCertificates[0]) }}, nil
+}
+
+// isNode keeps whatever else the network's CA has certified from answering as a
+// node: a certificate carries the URI risknet://NETWORK/INSTITUTION/ROLE/NAME.
+func isNode(own, peer *x509.Certificate) error {
+	network, _ := speaksFor(own)
+	at, role := speaksFor(peer)
+	if role != "node" || at != network {
+		return fmt.Errorf("endpoint: its certificate is of role %q in network %q, and not of a node of %q; see that the address is a node's", role, at, network)
+	}
+	return nil
+}
+
+func speaksFor(cert *x509.Certificate) (network, role string) {
+	for _, uri := range cert.URIs {
+		if parts := strings.Split(strings.TrimPrefix(uri.Path, "/"), "/"); uri.Scheme == "risknet" && len(parts) == 3 {
+			return uri.Host, parts[1]
+		}
+	}
+	return "", ""
 }
 
 // DialNode prepares a connection to one node; it is made with the first call.

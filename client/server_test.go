@@ -11,7 +11,9 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -35,11 +37,11 @@ type pki struct {
 
 func newPKI(t testing.TB) *pki {
 	t.Helper()
-	caKey, caCert, caPEM, _ := issue(t, nil, nil, 1)
+	caKey, caCert, caPEM, _ := issue(t, nil, nil, 1, "")
 	p := &pki{pool: x509.NewCertPool(), ca: caPEM}
 	p.pool.AddCert(caCert)
-	_, _, serverPEM, serverKey := issue(t, caCert, caKey, 2)
-	_, _, p.clientCert, p.clientKey = issue(t, caCert, caKey, 3)
+	_, _, serverPEM, serverKey := issue(t, caCert, caKey, 2, "net/hub/node/n1")
+	_, _, p.clientCert, p.clientKey = issue(t, caCert, caKey, 3, "net/acme/member/teller")
 	var err error
 	if p.server, err = tls.X509KeyPair([]byte(serverPEM), []byte(serverKey)); err != nil {
 		t.Fatal(err)
@@ -47,7 +49,7 @@ func newPKI(t testing.TB) *pki {
 	return p
 }
 
-func issue(t testing.TB, parent *x509.Certificate, signer *ecdsa.PrivateKey, number int64) (*ecdsa.PrivateKey, *x509.Certificate, string, string) {
+func issue(t testing.TB, parent *x509.Certificate, signer *ecdsa.PrivateKey, number int64, who string) (*ecdsa.PrivateKey, *x509.Certificate, string, string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -59,6 +61,9 @@ func issue(t testing.TB, parent *x509.Certificate, signer *ecdsa.PrivateKey, num
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}
 	if parent == nil {
 		parent, signer = template, key
+	} else {
+		network, path, _ := strings.Cut(who, "/")
+		template.URIs = []*url.URL{{Scheme: "risknet", Host: network, Path: "/" + path}}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {

@@ -3,6 +3,7 @@ package node
 import (
 	"net"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -16,8 +17,10 @@ const handshakePatience = 5 * time.Second
 // goroutine accepts.
 type limitListener struct {
 	net.Listener
-	lines     *lines
-	slots     chan struct{}
+	lines *lines
+	slots chan struct{}
+
+	mu        sync.Mutex
 	strangers []*line // the oldest first; some have entered or ended since
 	kept      int     // strangers when they were last counted
 }
@@ -53,6 +56,8 @@ func (l *limitListener) take() bool {
 
 // follow remembers a newcomer, and forgets from time to time who is none any more.
 func (l *limitListener) follow(c *line) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if len(l.strangers) > 2*l.kept+16 {
 		l.strangers = slices.DeleteFunc(l.strangers, func(c *line) bool { return !l.lines.stranger(c) })
 		l.kept = len(l.strangers)
@@ -62,6 +67,8 @@ func (l *limitListener) follow(c *line) {
 
 // makeRoom ends the stranger that has been one for the longest.
 func (l *limitListener) makeRoom() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for len(l.strangers) > 0 {
 		oldest := l.strangers[0]
 		l.strangers = l.strangers[1:]
@@ -71,4 +78,13 @@ func (l *limitListener) makeRoom() bool {
 		}
 	}
 	return false
+}
+
+// Close ends the strangers too: whoever waits for the end of what was accepted
+// would wait for their patience to run out.
+func (l *limitListener) Close() error {
+	err := l.Listener.Close()
+	for l.makeRoom() {
+	}
+	return err
 }

@@ -246,3 +246,25 @@ func TestACertificateThatEndsSoonIsAnAlarmOnceADay(t *testing.T) {
 		}
 	}
 }
+
+// A resumed session would show the certificate of another day.
+func TestNoSessionIsResumed(t *testing.T) {
+	n := newCompany(t)
+	there, here := n.credentials("n2"), n.credentials("n1")
+	p := newPost(t, there, atAPI)
+	config := here.ClientTLS(nil)
+	config.ServerName, config.ClientSessionCache = "127.0.0.1", tls.NewLRUClientSessionCache(4)
+	for range 3 {
+		conn, err := tls.Dial("tcp", p.at, config)
+		if err == nil {
+			err = echoes(conn)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if conn.ConnectionState().DidResume {
+			t.Error("a session is resumed")
+		}
+		conn.Close()
+	}
+}

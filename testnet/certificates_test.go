@@ -3,6 +3,7 @@ package testnet
 import (
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,16 +74,39 @@ func TestARunningNodeShowsItsNewCertificateAtAllPorts(t *testing.T) {
 	}
 }
 
-// What is of the right network and CA and has no role here is met at no port.
+// Who is of the right CA, and of no role here or of another network, is met at no
+// port.
 func TestACertificateOfNoRoleOpensNoPort(t *testing.T) {
 	n := start(t, 1, 1)
-	for _, role := range []string{"inviter", "admin"} {
-		c := n.caller("n1", role, "hub", "n1")
+	opens := func(network, role string) {
+		c := n.callerAs("n1", node.Identity{Network: network, Institution: "hub", Role: role, Name: "n1"})
 		for _, door := range []string{"raft", "/risknet.v1.Registry/Network", "GET /livez"} {
 			if err := c.tries(n.ctx, door); err == nil {
-				t.Errorf("%s is let in at %s", role, door)
+				t.Errorf("%s of network %s is let in at %s", role, network, door)
 			}
 		}
+	}
+	opens(n.Plan.Network, "inviter")
+	opens(n.Plan.Network, "admin")
+	opens("elsewhere", node.RoleNode)
+	opens("elsewhere", node.RoleHub)
+}
+
+// A node that was taken out of the network does not go on with it alone, though
+// nobody tells it anything else any more.
+func TestANodeThatHasLeftDoesNotRecoverTheNetwork(t *testing.T) {
+	n := start(t, 3, 1)
+	planned, err := n.planned("n3")
+	n.must(err)
+	cfg, err := node.LoadConfig(planned.Config)
+	n.must(err)
+	n.must(n.Kill("n3"))
+	_, err = n.author(hubName).Do(n.ctx, &risk.RemoveNode{Node: planned.ID}, nil, nil)
+	n.must(err)
+	n.must(n.Node("n2").AwaitSize(n.ctx, n.Node("n1").Head().Size))
+	info, err := node.Recover(n.ctx, cfg, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), "it has left") || info.Asked.Refused != 2 {
+		t.Errorf("asked %+v, %v", info.Asked, err)
 	}
 }
 

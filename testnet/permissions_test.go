@@ -38,9 +38,9 @@ func (n *network) authority() *node.Authority {
 }
 
 // certificate is one that the network's CA has issued.
-func (n *network) certificate(role, institution, name string) tls.Certificate {
+func (n *network) certificate(id node.Identity) tls.Certificate {
 	n.t.Helper()
-	cert, key, err := n.authority().Issue(node.Identity{Network: n.Plan.Network, Institution: institution, Role: role, Name: name}, []string{"127.0.0.1"}, time.Now())
+	cert, key, err := n.authority().Issue(id, []string{"127.0.0.1"}, time.Now())
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -63,13 +63,18 @@ type caller struct {
 
 func (n *network) caller(at, role, institution, name string) *caller {
 	n.t.Helper()
+	return n.callerAs(at, node.Identity{Network: n.Plan.Network, Institution: institution, Role: role, Name: name})
+}
+
+func (n *network) callerAs(at string, id node.Identity) *caller {
+	n.t.Helper()
 	planned, err := n.planned(at)
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(n.authority().CertificatePEM())
-	config := &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool, Certificates: []tls.Certificate{n.certificate(role, institution, name)}}
+	config := &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool, Certificates: []tls.Certificate{n.certificate(id)}}
 	conn, err := client.DialNode(planned.API, config)
 	if err != nil {
 		n.t.Fatal(err)
@@ -79,7 +84,7 @@ func (n *network) caller(at, role, institution, name string) *caller {
 		_ = conn.Close()
 		transport.CloseIdleConnections()
 	})
-	return &caller{n.t, planned, role, institution, name, config, conn, &http.Client{Transport: transport, Timeout: 20 * time.Second}}
+	return &caller{n.t, planned, id.Role, id.Institution, id.Name, config, conn, &http.Client{Transport: transport, Timeout: 20 * time.Second}}
 }
 
 // tries gives what a door says to this caller: nil where it is let through,

@@ -87,7 +87,25 @@ func TestARevokedCertificateIsRefusedEverywhereAndCutOff(t *testing.T) {
 			}
 		}
 	}
-	last := streams[len(streams)-1]
+	goesOn(t, streams[len(streams)-1])
+	if err := n.Kill("n2"); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(n.Start("n2"), n.AwaitReady(n.ctx, "n2")); err != nil {
+		t.Fatal(err)
+	}
+	again := n.caller("n2", node.RoleMember, "member-1", "teller")
+	if err := again.get("/livez"); err != nil {
+		t.Errorf("after a restart another certificate is refused: %v", err)
+	}
+	if err := stolen[len(stolen)-1].get("/livez"); err == nil {
+		t.Error("after a restart a revoked certificate is let in")
+	}
+}
+
+// goesOn fails where a stream has ended.
+func goesOn(t *testing.T, last apiv1.Checks_CheckStreamClient) {
+	t.Helper()
 	err := last.Send(&apiv1.CheckBatchRequest{})
 	if err == nil {
 		_, err = last.Recv()
