@@ -191,6 +191,32 @@ func TestApplicationsAreSignedByTheApplicant(t *testing.T) {
 	w.refused(w.applying("new"), nil, AlreadyExists)
 }
 
+// The keys in an application speak for the applicant beside the hub, and for nobody
+// alone: otherwise whoever makes up a key could fill the ledger with refusals, each
+// in another name.
+func TestAnApplicationIsNoWayToSignWithoutBeingKnown(t *testing.T) {
+	w := newWorld2(t)
+	before := w.st.digest()
+	alone := w.applying("new")
+	alone.Author, alone.Signers = idNamed("new"), alone.Signers[1:]
+	forHub := w.applying("new") // by the hub, as it says; the key in it is not the hub's
+	forHub.Params.(*Apply).Reporter = hub.id
+	forHub.Signers = forHub.Signers[1:]
+	forHub.Signers[0].Reporter = hub.id
+	beside := w.applying("new") // a member's, which another one seems to have signed too
+	beside.Params.(*Apply).Reporter = wallet.id
+	beside.Author, beside.Signers = acq.id, append(acq.signers(1), beside.Signers[1])
+	beside.Signers[1].Reporter = wallet.id
+	for name, c := range map[string]*Command{"somebody's own": alone, "the hub's": forHub, "a member's beside another": beside} {
+		if res := w.refused(c, nil, UnknownKey); res.Leaf || w.st.digest() != before {
+			t.Errorf("%s left something", name)
+		}
+		if err := Verify(w.st, w.sign(c, nil), w.now); err == nil {
+			t.Errorf("a node takes %s", name)
+		}
+	}
+}
+
 // To change the keys of who has left is refused too.
 func TestWhoHasLeftHasNoKeys(t *testing.T) {
 	w := newWorld2(t)

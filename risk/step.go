@@ -158,17 +158,33 @@ func (s *step) signerKey(signer Signer) (*AuthorKey, error) {
 		return nil, refuse(UnknownKey, "key", "a founding command is signed by its own hub keys; %s is not one", signer.Key)
 	}
 	key, _, err := s.authorKey(signer.Reporter, signer.Key)
-	if applicant, ok := s.cmd.Params.(*Apply); ok && key == nil && err == nil && signer.Reporter == applicant.Reporter {
-		for _, k := range applicant.Keys { // nobody knows it yet
-			if k.ID() == signer.Key {
-				return &AuthorKey{Reporter: signer.Reporter, Public: k}, nil
-			}
-		}
+	if key == nil && err == nil {
+		key, err = s.applicantKey(signer)
 	}
 	if err == nil && key == nil {
 		err = refuse(UnknownKey, "key", "the network knows no key %s of %s; add it with one that it knows, or have the hub do so", signer.Key, signer.Reporter)
 	}
 	return key, err
+}
+
+// applicantKey finds the key of somebody new in the application that brings it. It
+// signs beside the author and never as the author, nor for anybody who is known:
+// otherwise whoever makes up a key could speak in any name, and what is refused is
+// still a leaf of that name.
+func (s *step) applicantKey(signer Signer) (*AuthorKey, error) {
+	p, ok := s.cmd.Params.(*Apply)
+	if !ok || signer.Reporter != p.Reporter || signer.Reporter == s.cmd.Author {
+		return nil, nil
+	}
+	if known, err := LoadInstitution(s, p.Reporter); known != nil || err != nil {
+		return nil, err
+	}
+	for _, k := range p.Keys {
+		if k.ID() == signer.Key {
+			return &AuthorKey{Reporter: signer.Reporter, Public: k}, nil
+		}
+	}
+	return nil, nil
 }
 
 func short(h Hash) string { return h.String()[:16] }
