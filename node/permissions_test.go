@@ -117,18 +117,42 @@ A node asks the others (` + "`Peers`" + `) in its own name alone: ` + "`Witness`
 `)
 	page.WriteString("| command | may be sent by | hub keys |\n|---|---|---|\n")
 	for _, a := range risk.Authors() {
-		var names []string
-		for _, role := range a.Roles {
-			names = append(names, role.String())
-		}
 		keys := "–"
 		if a.Quorum {
 			keys = "the founding threshold"
 		}
-		fmt.Fprintf(page, "| %s | %s | %s |\n", a.Kind, strings.Join(names, ", "), keys)
+		if len(a.To) > 0 {
+			keys += " to " + wordsOf(a.To)
+		}
+		fmt.Fprintf(page, "| %s | %s | %s |\n", a.Kind, wordsOf(a.Roles), keys)
 	}
 	page.WriteString(`
-An institution changes its own keys alone, the hub those of all. The hub's own keys, a key that the hub adds to another institution, and listings of broad prefixes need the founding threshold too.
+An institution changes its own keys alone, the hub those of all. The hub's own keys, a key that the hub adds to another institution, and listings of broad prefixes need the founding threshold too. An application (apply) is signed by one of the applicant's own keys beside the hub's.
+
+## Stages of an institution
+
+What one that is not the hub may send in each stage, of what its role may, and where the hub may take it from there. A stage that is not named cannot be reached.
+
+| stage | may send | the way leads to |
+|---|---|---|
 `)
+	for _, row := range risk.Stages() {
+		sends := wordsOf(row.May)
+		if row.Stage == risk.StageQuarantined {
+			sends = strings.Replace(sends, risk.KindListings.String(), risk.KindListings.String()+" (its own lifts alone)", 1)
+		}
+		fmt.Fprintf(page, "| %s | %s | %s |\n", row.Stage, sends, wordsOf(row.Ways))
+	}
 	return page.String()
+}
+
+func wordsOf[T fmt.Stringer](list []T) string {
+	if len(list) == 0 {
+		return "–"
+	}
+	var names []string
+	for _, one := range list {
+		names = append(names, one.String())
+	}
+	return strings.Join(names, ", ")
 }

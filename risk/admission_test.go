@@ -178,6 +178,26 @@ func TestAQuarantinedInstitutionLifts(t *testing.T) {
 	}
 }
 
+// What an institution has listed stands when it is put out; the hub can lift it.
+func TestListingsOutliveTheirReporter(t *testing.T) {
+	for _, ways := range [][]Stage{{StageQuarantined}, {StageSuspended}, {StageSuspended, StageExited}} {
+		w := newWorld2(t)
+		who := w.at(StageLive)
+		w.publish(who, 1, reportOn(KindPhone, 1, w.now))
+		id := ListingID{Leaf: uint64(len(w.log) - 1)}
+		for _, to := range ways {
+			w.accepted(w.command(hub, 2, move(to)), nil)
+		}
+		if l, err := LoadListing(w.st, id); err != nil || l == nil || !l.ActiveAt(w.now) {
+			t.Errorf("after %v the listing is %+v, %v", ways, l, err)
+		}
+		item, body := liftOf(id, LiftError)
+		if res := w.accepted(w.command(hub, 1, &Listings{}, item), []Body{body}); res.Outcomes[0].Status != Lifted {
+			t.Errorf("after %v the hub's lift came to %v", ways, res.Outcomes[0])
+		}
+	}
+}
+
 // Nobody is entered under a key that is not its own.
 func TestApplicationsAreSignedByTheApplicant(t *testing.T) {
 	w := newWorld2(t)

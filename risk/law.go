@@ -50,7 +50,7 @@ func (s *step) permitted() error {
 	if !allowed {
 		return refuse(NotPermitted, "author", "this institution's role may not send a %s command; it is for %v", kind, permits[kind])
 	}
-	if author.Role != RoleHub && !may[author.Stage](kind) {
+	if allows := may[author.Stage]; author.Role != RoleHub && (allows == nil || !allows(kind)) {
 		return refuse(NotPermitted, "author", "an institution that is %s may not send a %s command", author.Stage, kind)
 	}
 	if s.needsQuorum() && s.hubSigners() < int(s.net.Threshold) {

@@ -271,3 +271,19 @@ func TestWhatMayNotBeFounded(t *testing.T) {
 		})
 	}
 }
+
+// What is shown to people is what the law does.
+func TestTheTableOfAuthorsSaysWhatTheLawAsks(t *testing.T) {
+	elsewhere := map[CommandKind]bool{KindAddKey: true, KindApply: true} // the page says it below the table
+	for _, a := range Authors() {
+		one := whoMay[a.Kind][1] // what one hub key comes to
+		if always := a.Quorum && len(a.To) == 0; always != (one == NeedsCosigner) && !elsewhere[a.Kind] {
+			t.Errorf("%s: the table says quorum %v, and one hub key comes to %s", a.Kind, a.Quorum, one)
+		}
+	}
+	for _, row := range Stages() {
+		if len(row.May) == 0 != (row.Stage == StageSuspended || row.Stage == StageExited) || len(row.Ways) == 0 != (row.Stage == StageExited) {
+			t.Errorf("the table has %+v", row)
+		}
+	}
+}
