@@ -142,6 +142,7 @@ func TestQuestionsGoOnWhileAnImageComesIn(t *testing.T) {
 	if err := group.Wait(); err != nil || told != 1 {
 		t.Fatalf("%v; OnRestore was called %d times", err, told)
 	}
+	s.leaving.Wait() // a state that was replaced is closed when its readers are done
 	if _, _, err := old.Standing(version, risk.KindIP, tokenOf(1)); !errors.Is(err, ErrVersionGone) {
 		t.Errorf("the old reader answers %v", err)
 	}
