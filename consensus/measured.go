@@ -65,9 +65,13 @@ func (c *callerConn) refuse(wrong error) error {
 	return wrong
 }
 
-// Write answers a message: what is held now belongs to the next one.
+// Write answers a message: what is held now belongs to the next one. Who does not read
+// its answers gets no more of them.
 func (c *callerConn) Write(p []byte) (int, error) {
 	c.since = time.Time{}
+	if err := c.SetWriteDeadline(time.Now().Add(2 * c.door.t.ioTimeout)); err != nil {
+		return 0, err
+	}
 	if ahead := c.scanner.used; ahead < c.held.Load() {
 		c.door.held.Add(ahead - c.held.Swap(ahead))
 	}

@@ -63,6 +63,10 @@ type Config struct {
 	// one that led nowhere.
 	Room func(bytes uint64) error
 
+	// OnMisdirected, if set, hears of each connection that is meant for another server:
+	// its id. It must not wait.
+	OnMisdirected func(id string)
+
 	// OnDropped, if set, gets the payload of each command that was in this server's
 	// log and is taken out of it, because the leader of a later term did not have it.
 	// Who answers for it may propose it again. It must not wait.

@@ -82,6 +82,8 @@ type transport struct {
 	work    sync.WaitGroup
 	refused atomic.Uint64 // connections that were meant for another server
 
+	misdirected func(id string)
+
 	doors     *doors
 	beat      atomic.Pointer[func(raft.RPC)] // raft's way for heartbeats, past its queue
 	claims    *claims
@@ -96,17 +98,18 @@ var _ raft.WithPreVote = (*transport)(nil)
 func newTransport(r *Replica, logger *bridge) *transport {
 	cfg, own, conns := &r.cfg, &r.disk.gate, new(Gate)
 	t := &transport{
-		id:        cfg.ID,
-		log:       logger,
-		peers:     r.peers,
-		terms:     r.terms,
-		admit:     cfg.Admit,
-		held:      cfg.held,
-		room:      cfg.Room,
-		checked:   make(chan raft.RPC),
-		done:      make(chan struct{}),
-		conns:     conns,
-		ioTimeout: cfg.IOTimeout,
+		id:          cfg.ID,
+		log:         logger,
+		peers:       r.peers,
+		terms:       r.terms,
+		admit:       cfg.Admit,
+		held:        cfg.held,
+		room:        cfg.Room,
+		misdirected: cfg.OnMisdirected,
+		checked:     make(chan raft.RPC),
+		done:        make(chan struct{}),
+		conns:       conns,
+		ioTimeout:   cfg.IOTimeout,
 	}
 	t.claims = &claims{vouch: cfg.Vouch, mine: t.terms.known.Load, quit: t.done, work: &t.work, asking: map[claim]bool{}, asked: map[claim]time.Time{}}
 	stream := streamLayer{
@@ -136,6 +139,9 @@ func (t *transport) checkAddressee(id string) error {
 		return nil
 	}
 	t.refused.Add(1)
+	if t.misdirected != nil {
+		t.misdirected(id)
+	}
 	t.log.Warn("a connection is meant for another server and is refused", "meant", id)
 	return errMisdirected
 }

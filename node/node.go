@@ -55,7 +55,8 @@ type Node struct {
 	waits    atomic.Pointer[error] // why there is nothing here yet
 	abandon  atomic.Bool
 
-	learned      learned
+	learned learned
+	callings
 	backingUp    sync.Mutex    // one backup at a time
 	verifying    sync.Mutex    // one verification that was asked for
 	fatal        chan error    // one place: why the node must stop

@@ -37,6 +37,7 @@ func (n *Node) startOrder() error {
 		OnDropped:         n.takeBack,
 		Peer:              n.peerOf,
 		Vouch:             n.vouch,
+		OnMisdirected:     n.called,
 		OnTerm:            n.anchorTerm,
 		Hold:              n.disk.hold,
 		Room:              n.disk.roomForState,
