@@ -34,8 +34,20 @@ func (p *Profile) TLS() (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("profile: certificate: %s; certificate and key must be PEM files that belong together", oneLine(err))
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool, Certificates: []tls.Certificate{cert},
-		VerifyConnection: func(state tls.ConnectionState) error { return isNode(cert.Leaf, state.PeerCertificates[0]) }}, nil
+	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool, Certificates: []tls.Certificate{cert}}, nil
+}
+
+// toNodes has the same, for what a node alone may be asked. The ledger over HTTP
+// proves itself, whoever passes it on.
+func toNodes(config *tls.Config) *tls.Config {
+	if len(config.Certificates) == 0 || config.Certificates[0].Leaf == nil {
+		return config // it says nothing of itself, and no node will let it in
+	}
+	config = config.Clone()
+	config.VerifyConnection = func(state tls.ConnectionState) error {
+		return isNode(config.Certificates[0].Leaf, state.PeerCertificates[0])
+	}
+	return config
 }
 
 // isNode keeps whatever else the network's CA has certified from answering as a
@@ -65,7 +77,7 @@ func DialNode(address string, config *tls.Config) (*grpc.ClientConn, error) {
 
 func dialNode(address string, config *tls.Config, reach Reach) (*grpc.ClientConn, error) {
 	options := []grpc.DialOption{
-		grpc.WithTransportCredentials(credentials.NewTLS(config)),
+		grpc.WithTransportCredentials(credentials.NewTLS(toNodes(config))),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceiveBytes), grpc.ForceCodecV2(newCodec())),
 		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: 3 * time.Second,
 			Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}}),

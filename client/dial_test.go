@@ -31,7 +31,7 @@ func TestOnlyANodeOfTheNetworkAnswers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = meets(t.Context(), config, &tls.Config{Certificates: []tls.Certificate{pair}})
+		err = meets(t.Context(), client.ToNodes(config), &tls.Config{Certificates: []tls.Certificate{pair}})
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v; want %q", who, err, want)
 		}
