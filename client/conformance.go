@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/sha256"
 	_ "embed" // the vectors
 	"encoding/json"
 	"errors"
@@ -9,24 +10,26 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
-	apiv1 "github.com/risknet/risknet/api/v1"
 	"github.com/risknet/risknet/risk"
 )
 
-// The network's conformance vectors (联调测试): identifiers that nobody has, which
-// the hub lists for a while, in the spellings that systems write them in; others
-// beside them that are not listed; and what is no identifier. An applicant's node
-// passes when it answers each as the vectors say, for the raw value and for tokens
-// made elsewhere.
+// The network's conformance vectors (联调测试). Checks are identifiers that nobody
+// has, which the hub lists for a while, in the spellings that systems write them in;
+// others beside them that are not listed; and what is no identifier. Tokens are normal
+// forms and their tokens under a test key, 32 bytes of 1. Commands are one of each
+// kind, of a network that is not this one. An applicant passes when its node and its
+// program answer each as the vectors say.
 //
 //go:embed conformance.json
 var conformanceVectors []byte
 
-type conformanceVector struct {
+type conformanceSet struct {
+	Checks   []checkVector   `json:"checks"`
+	Tokens   []tokenVector   `json:"tokens"`
+	Commands []commandVector `json:"commands"`
+}
+
+type checkVector struct {
 	Kind string `json:"kind"`
 	// Listed is the value that the hub lists; Spelled are ways to write it.
 	Listed  string   `json:"listed"`
@@ -35,22 +38,24 @@ type conformanceVector struct {
 	Refused []string `json:"refused"` // no identifiers
 }
 
-func vectors() ([]conformanceVector, error) {
-	var list []conformanceVector
-	err := json.Unmarshal(conformanceVectors, &list)
-	return list, err
+func vectors() (*conformanceSet, error) {
+	set := &conformanceSet{}
+	return set, json.Unmarshal(conformanceVectors, set)
 }
+
+// VectorsHash says which vectors this program asks.
+func VectorsHash() string { return fmt.Sprintf("%x", sha256.Sum256(conformanceVectors)) }
 
 // conformanceLife is how long the vectors stay listed.
 const conformanceLife = 30 * 24 * time.Hour
 
 // PublishConformance lists the vectors' identifiers, on the watch list.
 func PublishConformance(ctx context.Context, author *Author, keys *Keyring) (listed int, err error) {
-	all, err := vectors()
+	set, err := vectors()
 	if err != nil {
 		return 0, err
 	}
-	for _, v := range all {
+	for _, v := range set.Checks {
 		kind, err := risk.ParseKind(v.Kind)
 		if err != nil {
 			return listed, err
@@ -77,6 +82,7 @@ type Conformance struct {
 	Network  string   `json:"network"`
 	Node     string   `json:"node"` // its API address
 	Protocol uint32   `json:"protocol"`
+	Vectors  string   `json:"vectors"` // SHA-256 of the set
 	Time     string   `json:"time"`
 	Size     uint64   `json:"size"`
 	Root     string   `json:"root"`
@@ -84,9 +90,34 @@ type Conformance struct {
 	Failures []string `json:"failures"`
 }
 
-// RunConformance asks the profile's own node every vector.
+// ProveConformance takes the report of a run that passed, on this network and with
+// the vectors of this program, and gives the hash of its file.
+func ProveConformance(text, network []byte) (risk.Hash, error) {
+	var report Conformance
+	if err := json.Unmarshal(text, &report); err != nil || report.Network == "" {
+		return risk.Hash{}, errors.New("is no report of `institution conformance`")
+	}
+	set, err := vectors()
+	switch {
+	case err != nil:
+		return risk.Hash{}, err
+	case report.Network != fmt.Sprintf("%x", network):
+		return risk.Hash{}, fmt.Errorf("is of network %.16s…, not of this one", report.Network)
+	case report.Vectors != VectorsHash():
+		return risk.Hash{}, errors.New("is of other vectors than this program's; run them again with a risknet of the hub's version")
+	case len(report.Failures) > 0:
+		return risk.Hash{}, fmt.Errorf("%d of %d probes failed, such as %s; have the applicant mend its node and run them again", len(report.Failures), report.Probes, report.Failures[0])
+	case report.Probes != set.probes():
+		return risk.Hash{}, fmt.Errorf("has %d probes of %d; run them again, to the end", report.Probes, set.probes())
+	}
+	return sha256.Sum256(text), nil
+}
+
+// RunConformance asks one node every vector. The client stays with that node, for
+// another one's answers would prove nothing of it.
 func RunConformance(ctx context.Context, c *Client) (*Conformance, error) {
-	all, err := vectors()
+	c.pinned = true
+	set, err := vectors()
 	if err != nil {
 		return nil, err
 	}
@@ -95,84 +126,16 @@ func RunConformance(ctx context.Context, c *Client) (*Conformance, error) {
 		return nil, err
 	}
 	r := &conformanceRun{ctx: ctx, client: c, report: &Conformance{Network: fmt.Sprintf("%x", network.NetworkId), Node: c.Endpoint(),
-		Protocol: network.Protocol, Time: time.Now().UTC().Format(time.RFC3339), Size: network.Head.GetSize(),
+		Protocol: network.Protocol, Vectors: VectorsHash(), Time: time.Now().UTC().Format(time.RFC3339), Size: network.Head.GetSize(),
 		Root: fmt.Sprintf("%x", network.Head.GetRoot()), Failures: []string{}}}
-	for i := range all {
-		r.vector(&all[i])
+	for i := range set.Checks {
+		r.check(&set.Checks[i])
 	}
-	r.note("submit", "garbage", r.submitsGarbage())
+	for i := range set.Tokens {
+		r.note("token of "+set.Tokens[i].Kind, set.Tokens[i].Raw, set.Tokens[i].holds())
+	}
+	for i := range set.Commands {
+		r.command(&set.Commands[i])
+	}
 	return r.report, ctx.Err()
-}
-
-type conformanceRun struct {
-	ctx    context.Context
-	client *Client
-	report *Conformance
-}
-
-func (r *conformanceRun) note(kind, value string, err error) {
-	r.report.Probes++
-	if err != nil {
-		r.report.Failures = append(r.report.Failures, fmt.Sprintf("%s %q: %s", kind, value, status.Convert(err).Message()))
-	}
-}
-
-func (r *conformanceRun) vector(v *conformanceVector) {
-	for _, value := range append([]string{v.Listed}, v.Spelled...) {
-		r.note(v.Kind, value, r.answers(v.Kind, value, true))
-	}
-	for _, value := range v.Clear {
-		r.note(v.Kind, value, r.answers(v.Kind, value, false))
-	}
-	for _, value := range v.Refused {
-		_, err := r.raw(v.Kind, value)
-		if err == nil {
-			err = errors.New("is taken for an identifier")
-		} else if status.Code(err) == codes.InvalidArgument {
-			err = nil
-		}
-		r.note(v.Kind, value, err)
-	}
-}
-
-// answers asks with the raw value and with tokens.
-func (r *conformanceRun) answers(kind, value string, listed bool) error {
-	raw, err := r.raw(kind, value)
-	if err != nil {
-		return err
-	}
-	q := &Question{}
-	if err := q.Set(kind, value); err != nil {
-		return err
-	}
-	tokens, err := r.client.Check(r.ctx, q)
-	switch {
-	case err != nil:
-		return err
-	case raw.Listed != listed:
-		return fmt.Errorf("listed is %v for the raw value, want %v", raw.Listed, listed)
-	case tokens.Listed != listed:
-		return fmt.Errorf("listed is %v for tokens, want %v", tokens.Listed, listed)
-	}
-	return nil
-}
-
-func (r *conformanceRun) raw(kind, value string) (answer *apiv1.CheckResponse, err error) {
-	err = r.client.Ask(r.ctx, func(ctx context.Context, conn grpc.ClientConnInterface) error {
-		answer, err = apiv1.NewChecksClient(conn).Check(ctx, &apiv1.CheckRequest{Subjects: []*apiv1.Subject{{Kind: kind, Value: value}}})
-		return err
-	})
-	return answer, err
-}
-
-func (r *conformanceRun) submitsGarbage() error {
-	conn, err := r.client.Conn(r.client.Endpoint())
-	if err != nil {
-		return err
-	}
-	_, err = apiv1.NewCommandsClient(conn).Submit(r.ctx, &apiv1.SubmitRequest{Signed: []byte("garbage")})
-	if status.Code(err) == codes.InvalidArgument {
-		return nil
-	}
-	return fmt.Errorf("what is no command is answered with %v", err)
 }

@@ -98,6 +98,8 @@ type node struct {
 	breaks  []int           // break the stream before these batches, counted over all streams
 	batches int
 	down    bool
+	deaf    bool // answers no single check
+	checks  int
 	raw     int // raw values that were sent, which must stay 0
 }
 
@@ -144,11 +146,15 @@ func (n *node) Status(context.Context, *apiv1.StatusRequest) (*apiv1.StatusRespo
 func (n *node) Check(_ context.Context, in *apiv1.CheckRequest) (*apiv1.CheckResponse, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if in.ScopesVersion < n.keyring.ScopesVersion {
-		return nil, status.Error(codes.FailedPrecondition, "more scopes are in use")
+	n.checks++
+	if n.deaf {
+		return nil, status.Error(codes.Unavailable, "going down")
 	}
 	out := &apiv1.CheckResponse{Advice: "allow"}
 	for _, s := range in.Subjects {
+		if s.Value == "" && in.ScopesVersion < n.keyring.ScopesVersion {
+			return nil, status.Error(codes.FailedPrecondition, "more scopes are in use")
+		}
 		if s.Value != "" {
 			n.raw++
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -79,16 +78,16 @@ func (o *advanceOptions) run(cmd *cobra.Command) error {
 	if params.Purposes, err = client.ParsePurposes(o.purposes); err != nil {
 		return usagef("purposes: %v", err)
 	}
-	if o.proof != "" {
-		if params.Proof, err = provenConformance(o.proof); err != nil {
-			return err
-		}
-	}
 	c, signer, err := author(cmd)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
+	if o.proof != "" {
+		if params.Proof, err = o.provenConformance(cmd, c); err != nil {
+			return err
+		}
+	}
 	if o.node != "" {
 		head, err := o.sameRoot(cmd, c)
 		if err != nil {
@@ -105,19 +104,20 @@ func (o *advanceOptions) run(cmd *cobra.Command) error {
 }
 
 // provenConformance takes the report of a run that passed.
-func provenConformance(file string) (risk.Hash, error) {
-	text, err := os.ReadFile(file)
+func (o *advanceOptions) provenConformance(cmd *cobra.Command, c *client.Client) (risk.Hash, error) {
+	text, err := os.ReadFile(o.proof)
 	if err != nil {
 		return risk.Hash{}, fmt.Errorf("proof: %w; name the report of `institution conformance`", err)
 	}
-	var report client.Conformance
-	if err := json.Unmarshal(text, &report); err != nil || report.Probes == 0 {
-		return risk.Hash{}, fmt.Errorf("proof: %s is no report of `institution conformance`", file)
+	network, err := c.Network(cmd.Context())
+	if err != nil {
+		return risk.Hash{}, err
 	}
-	if len(report.Failures) > 0 {
-		return risk.Hash{}, fmt.Errorf("proof: %d of %d probes failed, such as %s; have the applicant mend its node and run them again", len(report.Failures), report.Probes, report.Failures[0])
+	hash, err := client.ProveConformance(text, network.NetworkId)
+	if err != nil {
+		return risk.Hash{}, fmt.Errorf("proof: %s: %w", o.proof, err)
 	}
-	return sha256.Sum256(text), nil
+	return hash, nil
 }
 
 // sameRoot compares the institution's node with the hub's own.
