@@ -60,15 +60,26 @@ func ParseApplication(text []byte) (*Application, *risk.Apply, error) {
 	return app, params, nil
 }
 
-// Cosign signs an application with one of the applicant's own keys.
-func (a *Application) Cosign(key ed25519.PrivateKey) error {
+// Cosign signs an application with one of the applicant's own keys. Each key that it
+// brings must be the applicant's, the one that signs or one of those beside it: whoever
+// slipped in a key of its own could report in the applicant's name from then on.
+func (a *Application) Cosign(key ed25519.PrivateKey, beside ...risk.PublicKey) error {
 	command, err := risk.DecodeCommand(a.Header)
 	if err != nil {
 		return err
 	}
-	own := publicKey(key.Public().(ed25519.PublicKey)).ID()
-	if last := command.Signers[len(command.Signers)-1]; last.Key != own {
-		return fmt.Errorf("key: is %s, and the application is to be signed with %s", own, last.Key)
+	params, ok := command.Params.(*risk.Apply)
+	if !ok {
+		return errors.New("application: is none")
+	}
+	own := publicKey(key.Public().(ed25519.PublicKey))
+	if last := command.Signers[len(command.Signers)-1]; last.Key != own.ID() || last.Reporter != params.Reporter {
+		return fmt.Errorf("key: is %s, and the application is to be signed with %s", own.ID(), last.Key)
+	}
+	for _, k := range params.Keys {
+		if k != own && !slices.Contains(beside, k) {
+			return fmt.Errorf("keys: the application brings the key %s too; name its file with --reporter-key if it is yours, and do not sign otherwise", k.ID())
+		}
 	}
 	a.Signature = ed25519.Sign(key, risk.SigningBytes(a.Header))
 	return nil

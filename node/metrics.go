@@ -56,6 +56,8 @@ func (m *metrics) gauges(n *Node) {
 		func() float64 { return float64(n.checker.Load().Head.Size) })
 	gauge("risknet_rules_version", "Version of the rule set that this node runs.",
 		func() float64 { return float64(n.checker.Load().ProgramVersion) })
+	gauge("risknet_unenforced", "1 while this node's institution is not live, so that no answer is to be enforced.",
+		func() float64 { return truth(n.unenforced.Load()) })
 	gauge("risknet_raft_leader", "1 if this node leads.",
 		func() float64 { return truth(n.order.Stats().Role == "leader") })
 	gauge("risknet_raft_voter", "1 if this node votes.",

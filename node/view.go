@@ -50,14 +50,14 @@ func (n *Node) absorb(cut store.Cut) {
 	if cut.Time < n.checker.Load().Time {
 		n.clockSetBack.Store(true) // by a quorum of hub keys
 	}
-	n.checker.Absorb(batch)
-	if cut.RevocationsChanged {
-		if err := n.loadRevoked(); err != nil {
+	if cut.InstitutionsChanged { // before the view, so that no answer of that size knows less
+		if err := n.loadStage(); err != nil {
 			n.log.Error("alarm", "error", err)
 		}
 	}
-	if cut.InstitutionsChanged {
-		if err := n.loadStage(); err != nil {
+	n.checker.Absorb(batch)
+	if cut.RevocationsChanged {
+		if err := n.loadRevoked(); err != nil {
 			n.log.Error("alarm", "error", err)
 		}
 	}

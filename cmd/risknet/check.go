@@ -68,14 +68,19 @@ type checkJSON struct {
 
 func checkOf(r *apiv1.CheckResponse) checkJSON {
 	out := checkJSON{Advice: r.Advice, Listed: r.Listed, Reasons: reasonsOf(r.Reasons), RulesVersion: r.RulesVersion,
-		Size: r.Size, Root: fmt.Sprintf("%x", r.Root), AgeMS: r.AgeMs, Reporters: r.Reporters, Stale: r.Stale, Shadow: r.Shadow}
-	if r.Unenforced {
-		out.Enforced = new(bool)
-	}
+		Size: r.Size, Root: fmt.Sprintf("%x", r.Root), AgeMS: r.AgeMs, Reporters: r.Reporters, Stale: r.Stale, Enforced: enforcedOf(r), Shadow: r.Shadow}
 	for _, t := range r.Trace {
 		out.Trace = append(out.Trace, traceJSON{Rule: t.Rule, Value: t.Value, Error: t.Error, Cost: t.Cost})
 	}
 	return out
+}
+
+// enforcedOf is false or missing.
+func enforcedOf(r *apiv1.CheckResponse) *bool {
+	if r.Unenforced {
+		return new(bool)
+	}
+	return nil
 }
 
 // checkFlags are the fields of a payment, which are flags of the same name.

@@ -14,10 +14,11 @@ import (
 )
 
 type answerJSON struct {
-	Line    int          `json:"line"`
-	Advice  string       `json:"advice"`
-	Listed  bool         `json:"listed"`
-	Reasons []reasonJSON `json:"reasons"`
+	Line     int          `json:"line"`
+	Advice   string       `json:"advice"`
+	Listed   bool         `json:"listed"`
+	Reasons  []reasonJSON `json:"reasons"`
+	Enforced *bool        `json:"enforced,omitempty"` // false while the institution is not live
 }
 
 type faultJSON struct {
@@ -80,7 +81,7 @@ func (w *answerWriter) answer(a client.Answer) error {
 		w.faults++
 		return w.rows.row(faultJSON{a.Line, a.Error})
 	}
-	return w.rows.row(answerJSON{a.Line, a.Response.Advice, a.Response.Listed, reasonsOf(a.Response.Reasons)})
+	return w.rows.row(answerJSON{a.Line, a.Response.Advice, a.Response.Listed, reasonsOf(a.Response.Reasons), enforcedOf(a.Response)})
 }
 
 func (w *answerWriter) verdict(answered int) error {

@@ -12,7 +12,7 @@ import (
 )
 
 func newClusterCommand() *cobra.Command {
-	return newNoun("cluster", "See how the network's nodes are", newClusterStatusCommand(), newClusterWaitCommand(), newClusterRecoverCommand(), newClusterProtocolCommand())
+	return newNoun("cluster", "See how the network's nodes are", newClusterStatusCommand(), newClusterWaitCommand(), newClusterRemoveCommand(), newClusterRecoverCommand(), newClusterProtocolCommand())
 }
 
 type statusJSON struct {

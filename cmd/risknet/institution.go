@@ -29,6 +29,10 @@ type institutionJSON struct {
 
 func newInstitutionListCommand() *cobra.Command {
 	return &cobra.Command{Use: "list", Short: "List the institutions by their reporting ids",
+		Long: `Lists the institutions by their reporting ids; their names are in no ledger.
+
+JSON: [{"reporter","role","keys","admitted_at","commitment","stage","purposes"}]; the
+purposes are those of the move to signed, with + between.`,
 		Example: "  risknet institution list", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := dial(cmd)
@@ -43,9 +47,11 @@ func newInstitutionListCommand() *cobra.Command {
 			out, lines := []institutionJSON{}, []table.Row{}
 			for _, i := range list {
 				out = append(out, institutionJSON{i.Reporter, i.Role, i.Keys, moment(i.AdmittedAtMs), fmt.Sprintf("%x", i.Commitment), i.Stage, i.Purposes})
-				lines = append(lines, table.Row{i.Reporter, i.Role, i.Stage, i.Keys, moment(i.AdmittedAtMs)})
+				lines = append(lines, table.Row{i.Reporter, i.Role, i.Stage, i.Purposes, i.Keys, moment(i.AdmittedAtMs)})
 			}
-			return emit(cmd, out, func(w io.Writer) { rows(w, table.Row{"reporter", "role", "stage", "keys", "entered"}, lines) })
+			return emit(cmd, out, func(w io.Writer) {
+				rows(w, table.Row{"reporter", "role", "stage", "purposes", "keys", "entered"}, lines)
+			})
 		}}
 }
 
@@ -58,9 +64,12 @@ type admittedJSON struct {
 }
 
 func newInstitutionAdmitCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "admit --name NAME --reporter-key FILE", Short: "Take in an institution under a new reporting id",
-		Long: "Takes in an institution. Its peers see only the reporting id. The salt opens the\n" +
-			"commitment to its name: keep it, and show it to the auditor alone.",
+	cmd := &cobra.Command{Use: "admit --name NAME --reporter-key FILE", Short: "Take in an institution at once, past all stages",
+		Long: "Takes in an institution at once, by the hub's threshold of keys and past all stages:\n" +
+			"for those that found the network. Others come by institution apply. Its peers see\n" +
+			"only the reporting id. The salt opens the commitment to its name: keep it, and show\n" +
+			"it to the auditor alone.\n\n" +
+			`JSON: {"name","role","reporter","salt","size"}.`,
 		Example: "  risknet institution admit --name acme-pay --role member --reporter-key acme.key.pub", Args: cobra.NoArgs}
 	name := cmd.Flags().String("name", "", "the institution's name; it does not enter the ledger")
 	roleName := cmd.Flags().String("role", "member", "member or auditor")

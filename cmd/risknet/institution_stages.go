@@ -35,7 +35,9 @@ quarantined; and over suspended to exited, from which nobody comes back.
 
 To shadow it takes the report of a conformance run that passed; to signed, the name
 of the institution's node, whose root is compared with the hub's first, and the
-purposes. Signed, live, suspended and exited need the hub's threshold of keys.`,
+purposes. Signed, live, suspended and exited need the hub's threshold of keys.
+
+JSON: {"reporter","stage","size"}; the move can be seen from size on.`,
 		Example: "  risknet --profile hub.yaml institution advance --reporter 1cf7… --to vetted --comment 'file 2026/17'\n" +
 			"  risknet --profile hub.yaml institution advance --reporter 1cf7… --to shadow --proof conformance.json\n" +
 			"  risknet --profile hub.yaml institution advance --reporter 1cf7… --to signed --node n4 --purposes transaction_screening",
@@ -154,7 +156,12 @@ func newInstitutionApplyCommand() *cobra.Command {
 		Long: `An application is signed by the hub and by one of the applicant's own keys, so that
 nobody is entered under a key that is not its own. The hub drafts it, the applicant
 signs the file (which needs no profile and no network), and the hub sends it, within
-a day. Where both keys are at hand, --signing-key does all at once.`,
+a day. The applicant signs only if all keys in it are its own: it names those beside
+--signing-key with --reporter-key. Where both keys are at hand, --signing-key does all
+at once.
+
+JSON: {"reporter","stage","size"} of --draft and --cosign, where stage is drafted or
+signed; {"name","role","reporter","salt","size"} when it is sent.`,
 		Example: "  risknet --profile hub.yaml institution apply --name acme-pay --reporter-key acme.key.pub --draft acme.json\n" +
 			"  risknet institution apply --cosign acme.json --signing-key acme.key\n" +
 			"  risknet --profile hub.yaml institution apply --send acme.json",
@@ -190,16 +197,11 @@ func (o *applyOptions) drafted(cmd *cobra.Command) error {
 		return usagef("draft: is missing; name a file for the applicant to sign, or its --signing-key")
 	}
 	admission := client.Admission{Name: o.name, Role: role}
-	files := o.keys
-	if len(files) == 0 && o.signingKey != "" {
-		files = []string{o.signingKey}
+	if len(o.keys) == 0 && o.signingKey != "" {
+		o.keys = []string{o.signingKey}
 	}
-	for _, path := range files {
-		key, err := client.LoadEitherKey(path)
-		if err != nil {
-			return fmt.Errorf("reporter-key: %w", err)
-		}
-		admission.Keys = append(admission.Keys, key)
+	if admission.Keys, err = o.publicKeys(); err != nil {
+		return err
 	}
 	if len(admission.Keys) == 0 {
 		return usagef("reporter-key: is missing; give the public key that will sign the institution's reports")
@@ -220,7 +222,7 @@ func (o *applyOptions) drafted(cmd *cobra.Command) error {
 	if err != nil {
 		return fmt.Errorf("signing-key: %w", err)
 	}
-	if err := app.Cosign(key); err != nil {
+	if err := app.Cosign(key, admission.Keys...); err != nil {
 		return err
 	}
 	receipt, err := app.Send(cmd.Context(), signer)
@@ -252,10 +254,25 @@ func (o *applyOptions) cosigned(cmd *cobra.Command) error {
 	if err != nil {
 		return fmt.Errorf("signing-key: %w", err)
 	}
-	if err := app.Cosign(key); err != nil {
+	beside, err := o.publicKeys()
+	if err != nil {
+		return err
+	}
+	if err := app.Cosign(key, beside...); err != nil {
 		return err
 	}
 	return o.write(cmd, o.cosign, app, "signed")
+}
+
+func (o *applyOptions) publicKeys() (keys []risk.PublicKey, err error) {
+	for _, path := range o.keys {
+		key, err := client.LoadEitherKey(path)
+		if err != nil {
+			return nil, fmt.Errorf("reporter-key: %w", err)
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
 }
 
 func (o *applyOptions) sent(cmd *cobra.Command) error {
@@ -300,7 +317,14 @@ that nobody has and that the hub has listed for this, in many spellings; about o
 that are not listed; and about what is no identifier. Each is asked raw and by tokens
 made here. Ends with 1 if the node answers any of them otherwise than the vectors say.
 
-The hub lists the identifiers with --publish; they expire after 30 days.`,
+The report also says whether this program makes the right normal forms, tokens and
+commands. The hub need not believe it: it can run the vectors itself, with --endpoint
+of the applicant's node.
+
+The hub lists the identifiers with --publish; they expire after 30 days.
+
+JSON: the report, {"network","node","protocol","vectors","time","size","root",
+"probes","failures"}; with --publish {"listed"}.`,
 		Example: "  risknet --profile hub.yaml institution conformance --publish\n  risknet --profile acme.yaml institution conformance --report conformance.json",
 		Args:    cobra.NoArgs}
 	cmd.Flags().StringVar(&file, "report", "", "write the report to this `file`")
