@@ -52,7 +52,7 @@ func TestALeaderCannotForgeWhatDoesNotFollow(t *testing.T) {
 			Term:      now.Term, PrevLogEntry: now.Applied, PrevLogTerm: now.Term, Entries: []*raft.Log{forged.entry}, LeaderCommitIndex: now.Applied + 1},
 			new(raft.AppendEntriesResponse))
 		if err == nil || !strings.Contains(err.Error(), forged.says) {
-			t.Errorf("%s: the answer is %v, want %q in it", forged.name, err, forged.says)
+			t.Fatalf("%s: the answer is %v, want %q in it", forged.name, err, forged.says)
 		}
 		if after := n.Node(victim).Status(); after.Size != now.Size {
 			t.Errorf("%s: the ledger has %d leaves, want %d", forged.name, after.Size, now.Size)
