@@ -116,6 +116,7 @@ func TestSilentCallerIsShutOut(t *testing.T) {
 		}
 		n.publish(leader, "meanwhile")
 		begun := time.Now()
+		_ = conn.SetReadDeadline(begun.Add(time.Minute))
 		if _, err := conn.Read(make([]byte, 1)); err == nil {
 			t.Fatal("a caller without a preface gets an answer")
 		}

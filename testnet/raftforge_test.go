@@ -1,6 +1,7 @@
 package testnet
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -51,12 +52,69 @@ func TestALeaderCannotForgeWhatDoesNotFollow(t *testing.T) {
 			Term:      now.Term, PrevLogEntry: now.Applied, PrevLogTerm: now.Term, Entries: []*raft.Log{forged.entry}, LeaderCommitIndex: now.Applied + 1},
 			new(raft.AppendEntriesResponse))
 		if err == nil || !strings.Contains(err.Error(), forged.says) {
-			t.Errorf("%s: the answer is %v, want %q in it", forged.name, err, forged.says)
+			t.Fatalf("%s: the answer is %v, want %q in it", forged.name, err, forged.says)
 		}
 		if after := n.Node(victim).Status(); after.Size != now.Size {
 			t.Errorf("%s: the ledger has %d leaves, want %d", forged.name, after.Size, now.Size)
 		}
 	}
+	for _, image := range []struct {
+		name, content string
+		size          int64
+	}{
+		{"a poisoned image", "poison", 6},
+		{"an image that sends for ever", strings.Repeat("bomb", 8<<20), 6},
+		{"an image larger than the disk", "bomb", 1 << 60},
+	} {
+		now := n.Node(victim).Status()
+		resp := new(raft.InstallSnapshotResponse)
+		err := transport.InstallSnapshot("x", raft.ServerAddress(n.plannedRaft(victim)), &raft.InstallSnapshotRequest{
+			RPCHeader:       raft.RPCHeader{ProtocolVersion: 3, ID: []byte(n.Node(leader).Server()), Addr: []byte(n.plannedRaft(leader))},
+			SnapshotVersion: 1, Term: now.Term, LastLogIndex: now.Applied + 5, LastLogTerm: now.Term, Size: image.size,
+			Configuration: raft.EncodeConfiguration(raft.Configuration{Servers: all[:1]}), ConfigurationIndex: now.Applied + 5}, resp, strings.NewReader(image.content))
+		if err == nil && resp.Success {
+			t.Errorf("%s is taken", image.name)
+		}
+		if after := n.Node(victim).Status(); after.Size != now.Size || after.Applied < now.Applied {
+			t.Errorf("%s: the ledger has %d leaves, want %d", image.name, after.Size, now.Size)
+		}
+	}
 	n.reports("member-1", "", risk.KindIP, "192.0.2.2")
+	n.sameRoots()
+}
+
+// What is sent on one connection is bounded before anybody decodes it: 66 MiB of one
+// entry, and a megabyte of entries that would be a hundred.
+func TestHugeMessagesTakeLittle(t *testing.T) {
+	n := start(t, 3, 3)
+	leader, from, _ := n.roles()
+	i := &intruder{config: n.certificateOf(from), meant: n.Node(leader).Server()}
+	for _, message := range []struct{ name, head, block string }{
+		{"one entry", "\x00\x81\xa7Entries\x91\x81\xa4Data\xc6\x04\x20\x00\x00", strings.Repeat("x", 64<<10)},
+		{"large entries", "\x00\x81\xa7Entries\xdc\x00\x20", "\x81\xa4Data\xc6\x00\x10\x00\x00" + strings.Repeat("x", 1<<20)},
+		{"empty entries", "\x00\x81\xa7Entries\xdd\x04\x00\x00\x00", strings.Repeat("\x80", 64<<10)},
+	} {
+		before := heapInUse()
+		conn, err := i.Dial(raft.ServerAddress(n.plannedRaft(leader)), 2*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetWriteDeadline(time.Now().Add(20 * time.Second))
+		_, err = conn.Write([]byte(message.head))
+		block, sent, peak := []byte(message.block), 0, int64(0)
+		for err == nil && sent < 66<<20 {
+			_, err = conn.Write(block)
+			sent += len(block)
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			peak = max(peak, int64(m.HeapAlloc)-before)
+		}
+		conn.Close()
+		t.Logf("%s: %d MiB sent, the heap grew by %d MiB", message.name, sent>>20, peak>>20)
+		if sent >= 66<<20 || peak > 64<<20 {
+			t.Errorf("%s: %d MiB are taken, and the heap grew by %d MiB; want at most 64", message.name, sent>>20, peak>>20)
+		}
+	}
+	n.reports("member-1", "", risk.KindIP, "192.0.2.1")
 	n.sameRoots()
 }
