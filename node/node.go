@@ -317,6 +317,12 @@ func (n *Node) Leaf(index uint64) ([]byte, error) { return n.store.Leaf(index) }
 // started.
 func (n *Node) ImagesReceived() uint64 { return n.order.Stats().ImagesReceived }
 
+// Log is what raft's log holds here: its first entry and its last.
+func (n *Node) Log() (first, last uint64) {
+	stats := n.order.Stats()
+	return stats.First, stats.Last
+}
+
 // Leads reports whether this node leads.
 func (n *Node) Leads() bool { return n.order.Ready() }
 

@@ -291,11 +291,16 @@ func TestANodeThatFellBehindGetsAnImage(t *testing.T) {
 		cfg.Raft.TrailingLogs, cfg.Raft.SnapshotThreshold, cfg.Raft.SnapshotInterval = 4, 8, 100*time.Millisecond
 	}})
 	n.reports("member-1", "n2", risk.KindIP, values(0, 100)...)
+	_, known := n.Node("n3").Log()
 	if err := n.Kill("n3"); err != nil {
 		t.Fatal(err)
 	}
+	dropped := func(name string) bool {
+		first, _ := n.Node(name).Log()
+		return first > known+1
+	}
 	var last client.ImportResult
-	for i := range 40 {
+	for i := 0; i < 40 || !dropped("n1") || !dropped("n2"); i++ {
 		last = n.reports("member-1", "n2", risk.KindIP, values(1000+10*i, 10)...)
 	}
 	if err := n.Start("n3"); err != nil {
