@@ -197,6 +197,35 @@ func TestAnImageThatHidesAListingIsRefused(t *testing.T) {
 	}
 }
 
+// Whoever sends an image can count its lanes anew; what the last leaf commits to, the
+// others have signed.
+func TestAnImageThatAgreesWithItselfButNotWithItsLastLeafIsRefused(t *testing.T) {
+	w := newWorld()
+	node := &risk.PutNode{Node: risk.ID{7}, Name: "n", Institution: "i", Raft: "n:1", API: "a", HTTP: "h", Suffrage: risk.Voter, LogKey: publicOf(w.hub.keys[0])}
+	w.propose(w.hub, node, nil, nil)
+	source := open(t, t.TempDir(), Options{Network: w.network})
+	defer source.Close()
+	mustApply(t, source, w.entries)
+	key := append([]byte{risk.TableNodes}, node.Node[:]...)
+	moved := forged(imageOf(t, source), func(image []byte) []byte {
+		lanes := image[len(imageMagic)+len(risk.Hash{})+4+metaFixed-laneBytes:][:laneBytes]
+		_, to := partOf(t, image, key)
+		at := bytes.LastIndex(image[:to], []byte("n:1"))
+		from := bytes.LastIndex(image[:at], key) + len(key) + 4
+		sum, e := lanesOf(lanes), newElement()
+		sum.remove(e, key, image[from:to])
+		image[at+2] = '9'
+		sum.add(e, key, image[from:to])
+		copy(lanes, sum.bytes())
+		return image
+	})
+	s := open(t, t.TempDir(), Options{Network: w.network})
+	defer s.Close()
+	if err := install(s, moved, source.Position()); !errors.Is(err, ErrImage) || s.Head().Size != 0 {
+		t.Errorf("a moved node is installed: %v", err)
+	}
+}
+
 // lose takes a key from the newest version behind the store's back.
 func lose(t *testing.T, s *Store, key []byte) {
 	t.Helper()

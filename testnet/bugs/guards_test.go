@@ -98,6 +98,8 @@ var guards = map[string]bug{
 		"if err = m.acceptable(accept); err != nil {", "if err = error(nil); err != nil {", "store", "TestImageThatIsNotAccepted"},
 	"an image has the configuration that was announced": {"store/restore.go",
 		"!bytes.Equal(at.Configuration, want.Configuration)", "!bytes.Equal(at.Configuration, at.Configuration)", "store", "TestImageThatIsNotAccepted"},
+	"an image has the state that its last leaf commits to": {"store/imageread.go",
+		"if leaf.State != h.meta.lanes.digest() {", "if leaf.State == (risk.Hash{}) {", "store", "TestAnImageThatAgreesWithItself"},
 	"what is no entry is not admitted": {"node/order.go",
 		"entry, err := risk.DecodeEntry(payload)", "at, err := risk.EntryStamp(payload)\n\tentry := &risk.Entry{At: at}", "node", "TestWhatIsNoEntry"},
 	"a stamp is not far ahead": {"node/order.go",
