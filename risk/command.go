@@ -26,7 +26,8 @@ const (
 	KindApply             CommandKind = 15 // an institution asks to be taken in
 	KindAdvance           CommandKind = 16 // it moves to another stage
 	KindRevokeCertificate CommandKind = 17 // a TLS certificate is let in no more
-	commandKinds          CommandKind = 18
+	KindSetPolicy         CommandKind = 18 // how reports are weighed
+	commandKinds          CommandKind = 19
 )
 
 var commandNames = [commandKinds]string{
@@ -36,7 +37,7 @@ var commandNames = [commandKinds]string{
 	KindRollbackRules: "rollback_rules", KindOpenEpoch: "open_epoch",
 	KindCloseEpoch: "close_epoch", KindRaiseProtocol: "raise_protocol",
 	KindResetTime: "reset_time", KindApply: "apply", KindAdvance: "advance",
-	KindRevokeCertificate: "revoke_certificate",
+	KindRevokeCertificate: "revoke_certificate", KindSetPolicy: "set_policy",
 }
 
 func (k CommandKind) String() string { return nameOf(commandNames[:], uint8(k), "command") }

@@ -27,11 +27,13 @@ var permits = map[CommandKind][]InstitutionRole{
 	KindApply:             {RoleHub},
 	KindAdvance:           {RoleHub},
 	KindRevokeCertificate: {RoleHub},
+	KindSetPolicy:         {RoleHub},
 }
 
 // quorate commands need the founding threshold of hub keys.
 var quorate = map[CommandKind]bool{
 	KindOpenEpoch: true, KindCloseEpoch: true, KindRaiseProtocol: true, KindResetTime: true,
+	KindSetPolicy: true,
 }
 
 func (s *step) permitted() error {

@@ -136,6 +136,9 @@ func (s *step) create(id ItemID, it *Item, body Body, key *ListingKey) error {
 		return err
 	}
 	s.count(it.Scope, 1)
+	if it.Origin.Kind == OriginOwn {
+		s.repute(l.Reporter, 1, 0)
+	}
 	if key == nil {
 		return nil
 	}
@@ -234,6 +237,7 @@ func (s *step) endListing(l *Listing, raw []byte, reason LiftReason) error {
 	l.State = Withdrawn
 	if reason == LiftError {
 		l.State = LiftedError
+		s.repute(l.Reporter, 0, 1)
 	}
 	l.ChangedAt, l.EndedAt = s.now, s.now
 	return s.Put(Change{Key: l.key(), Old: raw, New: l.appendTo(nil), OldDue: due, NewDue: l.purgeAt()})

@@ -155,6 +155,9 @@ func ParseListingKey(b []byte) ListingKey {
 type Standing struct {
 	Listing Listing
 	Body    ListingBody
+
+	Reputation Reputation // of its reporter
+	ByHub      bool       // the hub reports it
 }
 
 // ActiveAt reports whether the listing speaks at a time: in force by its record,

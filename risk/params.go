@@ -348,6 +348,10 @@ func readLaterParams(r *reader, kind CommandKind) Params {
 			Size: r.u64(), Root: r.hash(), Comment: r.text(MaxNameBytes)}
 	case KindRevokeCertificate:
 		return &RevokeCertificate{Fingerprint: r.hash(), Reason: r.text(MaxNameBytes)}
+	case KindSetPolicy:
+		p := &SetPolicy{}
+		p.Policy.read(r)
+		return p
 	default:
 		r.fail("is of kind %d, which this protocol does not know", kind)
 		return &Listings{}

@@ -78,6 +78,8 @@ func lawful(w *world, kind CommandKind) (Params, []Item, []Body) {
 		return &Advance{Reporter: idNamed("comer"), To: StageVetted}, nil, nil
 	case KindRevokeCertificate:
 		return &RevokeCertificate{Fingerprint: Hash{3}}, nil, nil
+	case KindSetPolicy:
+		return &SetPolicy{Policy: samplePolicy()}, nil, nil
 	default:
 		return &ResetTime{Time: w.now - minute}, nil, nil
 	}
@@ -104,6 +106,7 @@ var whoMay = map[CommandKind][6]Refusal{
 	KindApply:             {NeedsCosigner, NeedsCosigner, NotPermitted, NotPermitted, UnknownKey, KeyRetired}, // the applicant's own key
 	KindAdvance:           {Accepted, Accepted, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
 	KindRevokeCertificate: {Accepted, Accepted, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
+	KindSetPolicy:         {Accepted, NeedsCosigner, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
 }
 
 func TestWhoMaySendWhat(t *testing.T) {

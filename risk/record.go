@@ -23,7 +23,9 @@ const (
 	tableRuleSet     = 'r'
 	tableListing     = 'l'
 	tableRemembered  = 'c'
-	tableRevocation  = 'v' // from protocol 2 on
+	tableRevocation  = 'v' // from protocol 2 on, as all that follow
+	tableReputation  = 'u'
+	tablePolicy      = 'w'
 )
 
 // Exported names of the tables that a store walks.
@@ -38,6 +40,8 @@ const (
 	TableEpochs       = tableEpochs
 	TableRulesHead    = tableRulesHead
 	TableRevocations  = tableRevocation
+	TableReputations  = tableReputation
+	TablePolicy       = tablePolicy
 )
 
 // Network is what the founding command set, and what later commands may raise.

@@ -91,6 +91,10 @@ func drawParams(t *rapid.T, kind CommandKind) Params {
 		return &Advance{Reporter: drawID(t), To: Stage(u8()), Purposes: Purpose(u8()), Proof: drawHash(t), Size: rapid.Uint64().Draw(t, "size"), Root: drawHash(t), Comment: name()}
 	case KindRevokeCertificate:
 		return &RevokeCertificate{Fingerprint: drawHash(t), Reason: name()}
+	case KindSetPolicy:
+		p := samplePolicy()
+		p.Version, p.Deny, p.Cases = u32(), rapid.Uint16().Draw(t, "deny"), []CaseLife{{rapid.Uint16().Draw(t, "code"), rapid.Uint16().Draw(t, "days")}}
+		return &SetPolicy{Policy: p}
 	default:
 		return &ResetTime{Time: rapid.Int64().Draw(t, "time"), Count: u32()}
 	}

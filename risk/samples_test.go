@@ -73,7 +73,18 @@ func sampleParams() []Params {
 		&Apply{Reporter: idNamed("new"), Role: RoleMember, Commitment: CommitInstitution([16]byte{3}, idNamed("new"), "New"), Keys: []PublicKey{spare}},
 		&Advance{Reporter: acq.id, To: StageSigned, Purposes: PurposeScreening, Proof: Hash{7}, Size: 12, Root: Hash{8}, Comment: "seen"},
 		&RevokeCertificate{Fingerprint: Hash{0x0c, 31: 1}, Reason: "stolen"},
+		&SetPolicy{Policy: samplePolicy()},
 	}
+}
+
+// samplePolicy has another number in each place.
+func samplePolicy() Policy {
+	p := Policy{Version: 1, Tiers: [...]uint16{101, 302, 503, 804}, Copied: 505, Name: 306, Fade: 187,
+		Trust: 28, Penalty: 9, Least: 510, StepUp: 411, Hold: 512, Deny: 613, Cases: []CaseLife{{6, 28}, {44, 0x0102}}}
+	for k := Kind(1); k < Kinds; k++ {
+		p.Kinds[k] = 700 + uint16(k)
+	}
+	return p
 }
 
 // samples has one command of every kind.
@@ -113,6 +124,7 @@ func sampleLeaves() map[string]*Leaf {
 // sampleRecords are one record of every table.
 func sampleRecords() map[string]record {
 	items, _ := sampleItems()
+	policy := samplePolicy()
 	return map[string]record{
 		"network":     &Network{ID: Hash{9}, Name: "test", Origin: "risknet.example/test", Protocol: 1, Threshold: 2, Hub: hub.id, Voters: 3, Resets: 1},
 		"clock":       &Clock{Time: start, Floor: start - day},
@@ -125,6 +137,8 @@ func sampleRecords() map[string]record {
 		"rule_set":    &RuleSet{Version: 2, Hash: Hash{4}, Author: hub.id, PublishedAt: start, State: RulesActive, Leaf: 12, Commitment: Hash{5}, Previous: 1},
 		"listing": &Listing{ID: ListingID{Leaf: 5, Item: 6}, Reporter: acq.id, Item: items[0], Rev: ItemID{Leaf: 7, Item: 8}, Revisions: 1,
 			State: LiftedError, ReportedAt: start, ChangedAt: start + 1, EndedAt: start + 2},
+		"policy":     &policy,
+		"reputation": &Reputation{Reporter: acq.id, Reported: 0x0102, Errors: 0x0304},
 		"revocation": &Revocation{Fingerprint: Hash{0x0c, 31: 1}, At: start, Reason: "stolen"},
 		"remembered": &Remembered{ID: Hash{6}, Leaf: 5, NotAfter: start + hour, Outcomes: sampleLeaves()["accepted"].Outcomes},
 	}

@@ -49,6 +49,8 @@ type step struct {
 	epochs Epochs          // set for listings alone
 	scopes map[Scope]int64 // what this command adds to the counts
 
+	reputations map[ID]Reputation // and to what is held for and against reporters
+
 	quarantined bool // the author may lift and not report
 	epochsMoved bool // an epoch came into use or left
 }

@@ -256,6 +256,8 @@ func (s *step) judge(res *Result, recorded []Outcome) error {
 		return s.advance(p)
 	case *RevokeCertificate:
 		return s.revokeCertificate(p)
+	case *SetPolicy:
+		return s.setPolicy(p)
 	default:
 		return refuse(Unsupported, "kind", "this protocol does not apply %s", s.cmd.Params.Kind())
 	}
@@ -272,7 +274,7 @@ func (s *step) settle(res *Result) error {
 	if err := s.sweep(s.clock.Time); err != nil {
 		return err
 	}
-	if err := s.saveScopes(); err != nil {
+	if err := errors.Join(s.saveScopes(), s.saveReputations()); err != nil {
 		return err
 	}
 	m := &Remembered{ID: res.ID, Leaf: s.leaf, NotAfter: s.cmd.NotAfter, Outcomes: res.Outcomes}

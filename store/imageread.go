@@ -183,7 +183,7 @@ func wellFormed(key []byte) bool {
 		return len(key) == 1+risk.ItemIDBytes
 	case risk.TableRuleSets:
 		return len(key) == 1+4
-	case risk.TableInstitutions, risk.TableNodes:
+	case risk.TableInstitutions, risk.TableNodes, risk.TableReputations:
 		return len(key) == 1+len(risk.ID{})
 	case risk.TableKeys:
 		return len(key) == 1+2*len(risk.ID{})

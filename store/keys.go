@@ -7,7 +7,7 @@ import (
 )
 
 // The keys in badger. A record stands under its own key (see package risk),
-// whose first byte is one of its tables: n t e h s i k o r l c v. Beside them:
+// whose first byte is one of its tables: n t e h s i k o r l c v u w. Beside them:
 //
 //	f | listing key 36            -> item id of the newest listing of that key
 //	b | u64 leaf | u16 item       -> salt | body
@@ -31,7 +31,7 @@ const (
 )
 
 // tables of records, in the order in which a walk meets them.
-var tables = []byte("cehiklnorstv")
+var tables = []byte("cehiklnorstuvw")
 
 // small tables are also kept in memory: every command reads them, and they do
 // not grow with the listings.

@@ -27,7 +27,7 @@ func (s *Store) Reader() *Reader { return &Reader{s.now.Load().gen} }
 // and is not, or is older than its link, is ErrDamaged.
 func (r *Reader) Standing(version uint64, kind risk.Kind, token risk.Token) (list []risk.Standing, sum uint16, err error) {
 	err = r.gen.view(version, func(txn *badger.Txn) error {
-		return walk(txn, subjectPrefix(kind, token), func(item *badger.Item) error {
+		err := walk(txn, subjectPrefix(kind, token), func(item *badger.Item) error {
 			one, err := standingAt(txn, item)
 			if err != nil {
 				return err
@@ -35,9 +35,38 @@ func (r *Reader) Standing(version uint64, kind risk.Kind, token risk.Token) (lis
 			list, sum = append(list, *one), sum+linkSum(item.Key()[1:], item.Version())
 			return nil
 		})
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		return vouch(txn, list)
 	})
 	return list, sum, err
 }
+
+// vouch says of each listing what its reporter's word is worth.
+func vouch(txn *badger.Txn, list []risk.Standing) error {
+	state := &direct{reader{txn: txn}}
+	net, err := risk.LoadNetwork(state)
+	if err != nil {
+		return err
+	}
+	if net == nil {
+		return fmt.Errorf("%w: somebody is listed and the network is not founded", ErrDamaged)
+	}
+	for i := range list {
+		s := &list[i]
+		s.ByHub = s.Listing.Reporter == net.Hub
+		if s.Reputation, err = risk.LoadReputation(state, s.Listing.Reporter); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// direct is the state of one version, small tables too.
+type direct struct{ reader }
+
+func (d *direct) Record(key []byte) ([]byte, error) { return get(d.txn, key) }
 
 // walkLinks visits every link, and says so if one cannot be read: a filter made
 // of fewer would let listed subjects pass.
@@ -158,6 +187,14 @@ func (s *Store) Clock() (risk.Clock, error) { return risk.LoadClock(s.state()) }
 
 // Epochs are the token keys in use.
 func (s *Store) Epochs() (risk.Epochs, error) { return risk.LoadEpochs(s.state()) }
+
+// Policy is how reports are weighed.
+func (s *Store) Policy() (*risk.Policy, error) { return risk.LoadPolicy(s.state()) }
+
+// Reputations lists what is held for and against reporters.
+func (s *Store) Reputations() ([]*risk.Reputation, error) {
+	return collect(s, risk.TableReputations, risk.ReadReputation)
+}
 
 // Scopes says which scopes are in use.
 func (s *Store) Scopes() (risk.Scopes, error) { return risk.LoadScopes(s.state()) }
