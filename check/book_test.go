@@ -135,11 +135,13 @@ func keysFrom(from, n int) []Key {
 
 const never = int64(1) << 60
 
+// standingFor is what the hub lists on the word of an authority.
 func standingFor(k Key, leaf uint64) risk.Standing {
-	return risk.Standing{
+	return risk.Standing{ByHub: true,
 		Listing: risk.Listing{ID: risk.ListingID{Leaf: leaf}, Reporter: risk.ID{1}, State: risk.Active,
-			Item: risk.Item{Kind: k.Kind, Code: 2, Level: 1, List: risk.ListBlack, Expiry: never}},
-		Body: risk.ListingBody{Token: k.Token, Part: risk.PartSuspect, Action: risk.Deny, Note: "fraud", NoteZH: "欺诈"},
+			Item: risk.Item{Kind: k.Kind, Code: 2, Level: 1, List: risk.ListBlack, Expiry: never,
+				Origin: risk.OriginNamed(risk.OriginAuthority, "a court")}},
+		Body: risk.ListingBody{Token: k.Token, Part: risk.PartSuspect, Purposes: risk.AllPurposes, Action: risk.Deny, Note: "fraud", NoteZH: "欺诈"},
 	}
 }
 

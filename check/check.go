@@ -45,7 +45,7 @@ func (c *Checker) Check(q *Query, v *risk.Verdict) error {
 func (w *work) begin(view *View, q *Query) {
 	now := w.c.config.Now()
 	w.view, w.now, w.asked = view, max(now.UnixMilli(), view.Time), 0
-	w.found = w.found[:0]
+	w.found, w.heard = w.found[:0], w.heard[:0]
 	w.forget()
 	w.facts.Reset()
 	w.facts.Payment = q.Payment
@@ -58,7 +58,7 @@ func (w *work) begin(view *View, q *Query) {
 	}
 	v := w.v
 	*v = risk.Verdict{
-		Advice: risk.Allow, Reasons: v.Reasons[:0], Shadow: v.Shadow[:0],
+		Advice: risk.Allow, Reasons: v.Reasons[:0], Weights: v.Weights[:0], Shadow: v.Shadow[:0],
 		RulesVersion: view.ProgramVersion, Head: view.Head,
 		AgeMillis: age.Milliseconds(), Stale: age > limit,
 	}
@@ -74,6 +74,10 @@ func (w *work) begin(view *View, q *Query) {
 // Source has dropped the version and a newer view may be tried.
 func (w *work) listings(q *Query, last bool) bool {
 	w.facts.Any.Present = len(q.Subjects) > 0
+	purpose := q.Payment.Purpose
+	if purpose == 0 {
+		purpose = risk.PurposeScreening
+	}
 	for i := range q.Subjects {
 		s := &q.Subjects[i]
 		w.facts.ByRole[s.Role].Present = true
@@ -100,7 +104,7 @@ func (w *work) listings(q *Query, last bool) bool {
 				w.damaged(key, err, i)
 				continue
 			}
-			w.match(asked, list, i, first)
+			w.match(asked, list, purpose, i, first)
 		}
 		w.weigh(s, first, overridden)
 	}
@@ -129,50 +133,6 @@ func (w *work) damaged(key Key, err error, subject int) {
 	w.say(damageReason(key.Kind, subject, w.c.config.DamageAdvice))
 }
 
-// match keeps the listings that answer the question: of the kind and the very
-// scope asked, and in force. Those from first on are the subject's own already.
-func (w *work) match(asked *risk.Asked, list []risk.Standing, subject, first int) {
-	for i := range list {
-		s := &list[i]
-		it := &s.Listing.Item
-		if it.Kind != asked.Kind || it.Scope != asked.Scope || !s.ActiveAt(w.now) {
-			continue
-		}
-		known := func(f standing) bool { return f.Listing.ID == s.Listing.ID }
-		if !slices.ContainsFunc(w.found[first:], known) {
-			w.found = append(w.found, standing{s, subject})
-		}
-	}
-}
-
-// weigh turns a subject's listings into reasons, and into facts unless an
-// override takes their place.
-func (w *work) weigh(s *Subject, first int, overridden bool) {
-	for _, f := range w.found[first:] {
-		w.v.Listed = true
-		advice := risk.Allow
-		if !overridden {
-			advice = adviceOf(f.Standing, w.phase)
-			w.learn(s, f.Standing, advice)
-		}
-		w.say(listingReason(f, advice))
-	}
-}
-
-// learn fills the facts: about any subject, about its role, and about the kinds
-// of the subject and of the listing, which differ where a domain speaks about
-// an e-mail.
-func (w *work) learn(s *Subject, st *risk.Standing, advice risk.Advice) {
-	w.tallied = true
-	f, kind := &w.facts, st.Listing.Item.Kind
-	w.any.add(&f.Any, st, advice)
-	w.byRole[s.Role].add(&f.ByRole[s.Role], st, advice)
-	w.byKind[kind].add(&f.ByKind[kind], st, advice)
-	if s.Kind != kind {
-		w.byKind[s.Kind].add(&f.ByKind[s.Kind], st, advice)
-	}
-}
-
 // decide runs the program over the facts.
 func (w *work) decide() {
 	view := w.view
@@ -185,8 +145,8 @@ func (w *work) decide() {
 	d := &w.decision
 	view.Program.Decide(&w.facts, d)
 	w.v.Advice = max(w.v.Advice, d.Advice)
-	for _, r := range d.Fired {
-		w.say(ruleReason(r))
+	for i, r := range d.Fired {
+		w.say(ruleReason(r, d.Given[i]))
 	}
 	for _, r := range d.Failed {
 		w.say(failedReason(r, view.Program.OnError(w.phase)))
@@ -212,6 +172,7 @@ func (w *work) finish() {
 		}
 	}
 	clear(w.found)
+	clear(w.heard)
 	w.program = w.view.Program // for Explain
 	w.view, w.v = nil, nil
 }

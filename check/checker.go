@@ -29,6 +29,7 @@ func New(config Config) (*Checker, error) {
 	}
 	c := &Checker{config: config, hasher: hasher{config.Seed}, grown: make(chan struct{}, 1)}
 	c.view.Store(&View{
+		policy: risk.DefaultPolicy(),
 		filter: filter{recent: emptyLayer(), base: newIndex(nil, room(0))},
 		next:   make(chan struct{}),
 	})
@@ -51,6 +52,9 @@ type Batch struct {
 	// Rules is empty when the rule set in force stays as it is. Else it is the one
 	// in force, then older ones to fall back on; version 0 says that none is.
 	Rules []RuleSet
+
+	// Policy is nil when the policy in force stays as it is.
+	Policy *risk.Policy
 }
 
 // Touched is a key with its sum, or with what a change adds to that.
@@ -138,6 +142,9 @@ func isGone(source Source, version uint64, k Key) bool {
 // take moves the view to the batch's state, all but the filter.
 func (v *View) take(b *Batch, program *rules.Program) {
 	v.Version, v.Head, v.Time = b.Version, b.Head, b.Time
+	if b.Policy != nil {
+		v.policy = b.Policy
+	}
 	if len(b.Rules) > 0 {
 		v.RulesVersion, v.Program, v.ProgramVersion = b.Rules[0].Version, program, 0
 		if program != nil {

@@ -15,6 +15,10 @@ type Config struct {
 	// Zero means a fresh random one.
 	Seed maphash.Seed
 
+	// Self is the reporting id of this node's institution, for the rules that ask
+	// what it reports itself. Zero means none.
+	Self risk.ID
+
 	// Now is this node's clock. A listing is judged at Now, but never before the
 	// network's time: neither a caller's clock nor one of ours that is slow can
 	// clear what the network holds. Zero means the system's clock.

@@ -72,6 +72,7 @@ type work struct {
 	facts    rules.Facts
 	decision rules.Decision
 	found    []standing
+	heard    []*risk.Standing // all listings of the subject that is looked at
 	any      tally
 	byRole   [risk.Roles]tally
 	byKind   [risk.Kinds]tally
@@ -105,14 +106,12 @@ func (w *work) count() {
 // reported, so that each reporter counts once.
 type tally struct{ reporters []risk.ID }
 
-func (t *tally) add(about *rules.About, s *risk.Standing, advice risk.Advice) {
+func (t *tally) add(about *rules.About, s *risk.Standing) {
 	it := &s.Listing.Item
-	about.Listed = true
-	about.Victim = about.Victim || s.Body.Part == risk.PartVictim
+	about.Suspect = true
 	about.Black = about.Black || it.List == risk.ListBlack
 	about.Hint = about.Hint || it.List == risk.ListHint
 	about.Watch = about.Watch || it.List == risk.ListWatch
-	about.Advice = max(about.Advice, advice)
 	if level := uint8(it.Level); about.Level == 0 || level != 0 && level < about.Level {
 		about.Level = level // 1 is the gravest
 	}

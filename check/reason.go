@@ -12,28 +12,15 @@ import (
 // nobody stands in a reason that is about no subject.
 const nobody = -1
 
-// adviceOf is what a listing advises in a phase. A victim is to be warned, not
-// refused, whatever its reporter wrote.
-func adviceOf(s *risk.Standing, phase risk.Phase) risk.Advice {
-	if s.Body.Phases != 0 && s.Body.Phases&(1<<phase) == 0 {
-		return risk.Allow
-	}
-	advice := max(risk.Allow, s.Body.Action)
-	if s.Body.Part == risk.PartVictim {
-		advice = min(advice, risk.StepUp)
-	}
-	return advice
-}
-
 // listingReason speaks for a listing. Its advice is what the listing adds to
 // this verdict: allow where it is for another phase or overridden.
-func listingReason(f standing, advice risk.Advice) risk.Reason {
+func listingReason(f standing, advice risk.Advice, state risk.ListingState) risk.Reason {
 	l, b := &f.Listing, &f.Body
 	r := risk.Reason{
 		Listing: l.ID, Code: l.Item.Code, Level: l.Item.Level, Advice: advice,
 		Text: b.Note, TextZH: b.NoteZH, Subject: f.subject,
 		List: l.Item.List, Part: b.Part, Reporter: l.Reporter,
-		ReportedAt: l.ReportedAt, Expires: l.Item.Expiry,
+		ReportedAt: l.ReportedAt, Expires: l.Item.Expiry, State: state,
 	}
 	if r.Text == "" {
 		r.Text = fmt.Sprintf("%s is on the %s list, level %d, code %02d", l.Item.Kind, r.List, r.Level, r.Code)
@@ -73,8 +60,8 @@ func staleReason(age, limit time.Duration, advice risk.Advice) risk.Reason {
 		Text: text, TextZH: "本节点数据已超过允许的时效"}
 }
 
-func ruleReason(r *rules.Rule) risk.Reason {
-	return risk.Reason{Rule: r.ID, Code: r.Code, Advice: r.Advice, Text: r.ReasonEN, TextZH: r.ReasonZH, Subject: nobody}
+func ruleReason(r *rules.Rule, given risk.Advice) risk.Reason {
+	return risk.Reason{Rule: r.ID, Code: r.Code, Advice: given, Text: r.ReasonEN, TextZH: r.ReasonZH, Subject: nobody}
 }
 
 func failedReason(r *rules.Rule, advice risk.Advice) risk.Reason {

@@ -32,7 +32,7 @@ rules:
 // Each block of a transcript is commands, a line of dashes and what comes of
 // them. Run with -rewrite to accept a change, and read the difference.
 func TestTranscripts(t *testing.T) {
-	for _, name := range []string{"matching", "advice", "rules", "trouble", "overrides"} {
+	for _, name := range []string{"matching", "advice", "rules", "trouble", "overrides", "weigh"} {
 		t.Run(name, func(t *testing.T) {
 			path := "testdata/" + name + ".txt"
 			text, err := os.ReadFile(path)
@@ -144,6 +144,18 @@ func (s *scene) list(id string, k Key, options map[string]string) {
 			it.Level = risk.Level(s.number(value))
 		case "code":
 			it.Code = uint16(s.number(value))
+		case "tier": // of the reporter's own case
+			st.ByHub, it.Origin = false, risk.Origin{Kind: risk.OriginOwn}
+			body.Tier = risk.Tier(s.number(value))
+		case "copied":
+			st.ByHub, it.Origin = false, risk.OriginNamed(risk.OriginCopy, value)
+			body.Tier = 2
+		case "purpose":
+			body.Purposes, _ = risk.ParsePurpose(value)
+		case "category":
+			body.Category = value
+		case "occurred":
+			body.OccurredFrom = s.number(value)
 		case "expiry":
 			it.Expiry = s.number(value)
 		case "effective":
@@ -206,6 +218,7 @@ func (s *scene) override(k Key, options map[string]string) {
 func (s *scene) check(words []string, options map[string]string) {
 	q := &Query{MaxAge: time.Duration(s.number(options["max_age"])) * time.Millisecond}
 	q.Payment.Phase, _ = risk.ParsePhase(options["phase"])
+	q.Payment.Purpose, _ = risk.ParsePurpose(options["purpose"])
 	q.Payment.Amount, q.Payment.Time = s.number(options["amount"]), s.number(options["time"])
 	for _, word := range words {
 		name, rest, ok := strings.Cut(word, ":")
@@ -238,12 +251,18 @@ func (s *scene) print(v *risk.Verdict) {
 		fmt.Fprintf(&s.out, " shadow=%s", strings.Join(v.Shadow, ","))
 	}
 	s.out.WriteByte('\n')
+	for _, w := range v.Weights {
+		fmt.Fprintf(&s.out, "  subject %d: %s\n", w.Subject, w.String())
+	}
 	for _, r := range v.Reasons {
 		name := r.Rule
 		if name == "" {
 			name = "listing " + r.Listing.String()
 		}
 		fmt.Fprintf(&s.out, "  %s: %s subject=%d code=%d level=%d: %s | %s", name, r.Advice, r.Subject, r.Code, r.Level, r.Text, r.TextZH)
+		if r.State != 0 && r.State != risk.Active {
+			fmt.Fprintf(&s.out, " state=%s", r.State)
+		}
 		if r.Exit != nil {
 			fmt.Fprintf(&s.out, " exit=%s/%dd", r.Exit.How, r.Exit.Days)
 		}

@@ -18,12 +18,16 @@ type View struct {
 	Program        *rules.Program // what runs: the newest that compiles; nil for none
 	ProgramVersion uint32         // its version; differs from RulesVersion where that one does not compile
 
-	source     Source // nil until there is a state
-	generation uint64 // counts the states that replaced one another; see Reset
+	policy     *risk.Policy // how reports are weighed
+	source     Source       // nil until there is a state
+	generation uint64       // counts the states that replaced one another; see Reset
 	filter     filter
 	overrides  overrides
 	next       chan struct{} // closed when a newer view is in place
 }
+
+// Policy is how reports are weighed in this view.
+func (v *View) Policy() *risk.Policy { return v.policy }
 
 // Load gives the newest view.
 func (c *Checker) Load() *View { return c.view.Load() }

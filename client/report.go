@@ -24,14 +24,14 @@ type Report struct {
 }
 
 // NewReport gives the defaults: code 99, level 2, the black list, the reporter's
-// own case, proof tier 1, every purpose, thirty days. The advice follows from
+// own case, proof tier 2, every purpose, thirty days. The advice follows from
 // list and level unless it is set. Durations count from now.
 func NewReport(kind risk.Kind, now time.Time) Report {
 	return Report{
 		Kind: kind,
 		Item: risk.Item{Op: risk.ItemPublish, Code: 99, Level: 2, List: risk.ListBlack,
 			Origin: risk.Origin{Kind: risk.OriginOwn}, Expiry: now.Add(720 * time.Hour).UnixMilli()},
-		Body: risk.ListingBody{Part: risk.PartSuspect, Purposes: risk.AllPurposes, Tier: 1, Exit: risk.Exit{
+		Body: risk.ListingBody{Part: risk.PartSuspect, Purposes: risk.AllPurposes, Tier: 2, Exit: risk.Exit{
 			How:    "Ask for the report to be looked at again, and say what is wrong with it.",
 			Papers: "A document of identity, and what shows that the report is wrong.",
 			Whom:   "The institution that showed you this notice; it passes the request on to the one that reported.",

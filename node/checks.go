@@ -150,6 +150,9 @@ func (s *checkService) ask(scratch *checkScratch, req *apiv1.CheckRequest, who I
 	if err != nil {
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
+	if err := s.node.mayAskFor(payment.Purpose); err != nil {
+		return status.Error(codes.PermissionDenied, err.Error())
+	}
 	q.Payment, q.MaxAge = payment, millis(req.MaxAgeMs)
 	q.Subjects, scratch.asked = q.Subjects[:0], scratch.asked[:0]
 	if len(req.Subjects) > risk.MaxSubjects {

@@ -49,6 +49,7 @@ type Node struct {
 	keys        atomic.Pointer[keyState]
 	keyless     atomic.Pointer[error] // the key of an epoch in use is not here
 	unenforced  atomic.Bool           // the institution of this node is not live
+	purposes    atomic.Uint32         // what it was given the shared data for; 0 while it is not live
 
 	founding []*risk.Signed
 	founded  atomic.Bool           // the founding commands are in, or none were given
@@ -170,7 +171,7 @@ func (n *Node) openState() error {
 	if err != nil {
 		return err
 	}
-	n.checker, err = check.New(check.Config{Now: n.now, MaxAge: n.cfg.Stale.MaxAge, StaleAdvice: advice,
+	n.checker, err = check.New(check.Config{Self: n.reporter(), Now: n.now, MaxAge: n.cfg.Stale.MaxAge, StaleAdvice: advice,
 		Alarm: n.alarm})
 	if err != nil {
 		return err

@@ -81,6 +81,7 @@ var permissions = []Permission{
 	{"/risknet.v1.Registry/RuleSets", all, all, all, all, no},
 	{"/risknet.v1.Registry/RuleSource", all, all, all, all, no},
 	{"/risknet.v1.Registry/Institutions", all, all, all, all, no},
+	{"/risknet.v1.Registry/Policy", all, all, all, all, no},
 
 	{"/risknet.v1.Overrides/PutOverride", own, own, no, own, no},
 	{"/risknet.v1.Overrides/RemoveOverride", own, own, no, own, no},

@@ -76,8 +76,15 @@ func (s *registryService) Listings(ctx context.Context, req *apiv1.ListingsReque
 		if err != nil {
 			return nil, internal(err)
 		}
+		var all []*risk.Standing
 		for i := range found {
-			m.Listings = append(m.Listings, listingMessage(&found[i], now))
+			all = append(all, &found[i])
+		}
+		weight := view.Policy().Weigh(now, all)
+		for _, one := range all {
+			message := listingMessage(one, now)
+			message.State = weight.StateOf(one, now).String()
+			m.Listings = append(m.Listings, message)
 		}
 	}
 	return m, nil
@@ -160,6 +167,10 @@ func (s *registryService) RuleSource(_ context.Context, req *apiv1.RuleSourceReq
 	return &apiv1.RuleSourceResponse{Source: source, RuleSet: ruleSetMessage(set)}, nil
 }
 
+func (s *registryService) Policy(context.Context, *apiv1.PolicyRequest) (*apiv1.PolicyResponse, error) {
+	return &apiv1.PolicyResponse{Policy: s.node.checker.Load().Policy().Encode()}, nil
+}
+
 func (s *registryService) Institutions(context.Context, *apiv1.InstitutionsRequest) (*apiv1.InstitutionsResponse, error) {
 	all, err := s.node.store.Institutions()
 	if err != nil {
@@ -174,11 +185,22 @@ func (s *registryService) Institutions(context.Context, *apiv1.InstitutionsReque
 		byReporter[k.Reporter] = append(byReporter[k.Reporter], &apiv1.AuthorKey{Id: k.Public.ID().String(),
 			Public: k.Public.Bytes[:], FromMs: k.From, RetiredAtMs: k.RetiredAt})
 	}
+	reputations, err := s.node.store.Reputations()
+	if err != nil {
+		return nil, internal(err)
+	}
+	known := map[risk.ID]risk.Reputation{}
+	for _, r := range reputations {
+		known[r.Reporter] = *r
+	}
+	policy := s.node.checker.Load().Policy()
 	m := &apiv1.InstitutionsResponse{}
 	for _, i := range all {
+		r := known[i.Reporter]
 		m.Institutions = append(m.Institutions, &apiv1.Institution{Reporter: i.Reporter.String(), Role: i.Role.String(),
 			Commitment: i.Commitment[:], Keys: uint32(i.Keys), AdmittedAtMs: i.AdmittedAt, AuthorKeys: byReporter[i.Reporter],
-			Stage: i.Stage.String(), Purposes: i.Purposes.String()})
+			Stage: i.Stage.String(), Purposes: i.Purposes.String(),
+			Reported: r.Reported, Errors: r.Errors, Precision: uint32(policy.Precision(r))})
 	}
 	return m, nil
 }

@@ -47,6 +47,13 @@ func (n *Node) absorb(cut store.Cut) {
 		}
 		batch.Rules = sets
 	}
+	if cut.PolicyChanged {
+		policy, err := n.store.Policy()
+		if err != nil {
+			n.log.Error("alarm", "error", err)
+		}
+		batch.Policy = policy
+	}
 	if cut.Time < n.checker.Load().Time {
 		n.clockSetBack.Store(true) // by a quorum of hub keys
 	}
@@ -132,7 +139,11 @@ func (n *Node) wholeView() (check.Batch, error) {
 		return check.Batch{}, err
 	}
 	clock, err := n.store.Clock()
-	return check.Batch{Version: version, Head: head, Time: clock.Time, Rules: sets}, err
+	if err != nil {
+		return check.Batch{}, err
+	}
+	policy, err := n.store.Policy()
+	return check.Batch{Version: version, Head: head, Time: clock.Time, Rules: sets, Policy: policy}, err
 }
 
 // fallbacks is how many older rule sets are kept at hand for the case that the

@@ -145,10 +145,18 @@ func verdictMessage(v *risk.Verdict) *apiv1.CheckResponse {
 	if len(v.Shadow) > 0 {
 		m.Shadow = append([]string(nil), v.Shadow...)
 	}
+	for i := range v.Weights {
+		m.Weights = append(m.Weights, weightMessage(&v.Weights[i]))
+	}
 	for i := range v.Reasons {
 		m.Reasons = append(m.Reasons, reasonMessage(&v.Reasons[i]))
 	}
 	return m
+}
+
+func weightMessage(w *risk.SubjectWeight) *apiv1.Weight {
+	return &apiv1.Weight{Subject: int32(w.Subject), Confidence: uint32(w.Confidence), Origins: uint32(w.Origins),
+		Authority: w.Authority, AtMost: w.AtMost.String(), ReviewDue: w.ReviewDue, Policy: w.Policy, Text: w.Weight.String()}
 }
 
 func reasonMessage(r *risk.Reason) *apiv1.Reason {
@@ -159,7 +167,7 @@ func reasonMessage(r *risk.Reason) *apiv1.Reason {
 	}
 	if r.Rule == "" {
 		m.Listing, m.List, m.Role = r.Listing.String(), r.List.String(), r.Part.String()
-		m.Reporter, m.ReportedAtMs = r.Reporter.String(), r.ReportedAt
+		m.Reporter, m.ReportedAtMs, m.State = r.Reporter.String(), r.ReportedAt, r.State.String()
 	}
 	return m
 }

@@ -40,6 +40,13 @@ type Reason struct {
 	Reporter   ID
 	ReportedAt int64
 	Expires    int64
+	State      ListingState // of the listing, seen beside the others
+}
+
+// SubjectWeight is what the listings of one subject come to.
+type SubjectWeight struct {
+	Subject int // its index
+	Weight
 }
 
 // The words that stand in Reason.Rule when no rule of the set speaks.
@@ -56,6 +63,7 @@ type Verdict struct {
 	Advice    Advice
 	Listed    bool
 	Reasons   []Reason
+	Weights   []SubjectWeight
 	Shadow    []string // ids of shadow rules that would have spoken
 	Reporters int      // independent reporting identities among the listings in force
 

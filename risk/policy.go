@@ -48,8 +48,8 @@ const MaxCases = 128
 // weeks ago says nothing about who pays there today.
 func DefaultPolicy() *Policy {
 	p := &Policy{
-		Tiers: [...]uint16{100, 300, 500, 800}, Copied: 500, Name: 300, Fade: 180,
-		Trust: 20, Penalty: 4, Least: 500, StepUp: 400, Hold: 500, Deny: 650,
+		Tiers: [...]uint16{50, 300, 500, 800}, Copied: 500, Name: 300, Fade: 180,
+		Trust: 20, Penalty: 4, Least: 500, StepUp: 350, Hold: 500, Deny: 630,
 		Cases: []CaseLife{{6, 28}, {7, 28}, {28, 28}, {44, 28}},
 	}
 	for k := range p.Kinds {
@@ -57,7 +57,7 @@ func DefaultPolicy() *Policy {
 	}
 	// What changes hands, or is shared by many.
 	p.Kinds[KindPhone], p.Kinds[KindEmail], p.Kinds[KindDevice] = 900, 900, 800
-	p.Kinds[KindURL], p.Kinds[KindDomain], p.Kinds[KindIP] = 900, 900, 600
+	p.Kinds[KindURL], p.Kinds[KindDomain], p.Kinds[KindIP] = 900, 900, 850
 	return p
 }
 
@@ -167,6 +167,15 @@ func LoadPolicy(st State) (*Policy, error) {
 		p = DefaultPolicy()
 	}
 	return p, err
+}
+
+// Encode gives the policy as it stands in its record.
+func (p *Policy) Encode() []byte { return p.appendTo(nil) }
+
+// DecodePolicy is the inverse of [Policy.Encode].
+func DecodePolicy(raw []byte) (*Policy, error) {
+	p := &Policy{}
+	return p, readRecord(raw, p.read)
 }
 
 func (s *step) setPolicy(p *SetPolicy) error {

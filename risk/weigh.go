@@ -3,6 +3,7 @@ package risk
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 )
@@ -47,7 +48,7 @@ func (p *Policy) Weigh(now int64, all []*Standing) Weight {
 		if s.Body.Part == PartVictim || !s.ActiveAt(now) {
 			continue
 		}
-		precision := p.precision(s.Reputation)
+		precision := p.Precision(s.Reputation)
 		w.Precision = min(w.Precision, precision)
 		if p.overAt(now, s, all) {
 			w.ReviewDue = true
@@ -87,13 +88,13 @@ func (p *Policy) weigh(now int64, s *Standing, precision uint16) int64 {
 	for _, share := range shares {
 		weight = weight * int64(share) / 1000
 	}
-	fade := int64(p.Fade) * dayMillis
-	age := min(max(0, now-s.LastFraud()), fade)
+	fade := int64(p.Fade)
+	age := min(max(0, now-s.LastFraud())/dayMillis, fade)
 	return weight * (2*fade - age) / (2 * fade)
 }
 
-// precision is how often a reporter is right, per mille.
-func (p *Policy) precision(r Reputation) uint16 {
+// Precision is how often a reporter is right, per mille.
+func (p *Policy) Precision(r Reputation) uint16 {
 	errors := min(r.Errors, 1<<40)
 	good := uint64(p.Trust)
 	if r.Reported > errors {
@@ -197,4 +198,39 @@ func (p *Policy) atMost(w *Weight) Advice {
 	default:
 		return Deny
 	}
+}
+
+// StateOf gives a listing's state as it stands among the others: one of the gravest
+// level, or of somebody who is known by a name alone, waits for a second origin, and
+// one whose case has ended waits for review.
+func (w *Weight) StateOf(s *Standing, now int64) ListingState {
+	state := s.Listing.StateAt(now)
+	if s.Body.Part == PartVictim || state != Active && state != Renewed {
+		return state
+	}
+	switch alone := w.Origins < 2 && !w.Authority; {
+	case w.ReviewDue && w.Origins == 0:
+		return ReviewDue
+	case alone && (s.Listing.Item.Level == 1 || s.Body.Category == CategoryName):
+		return PendingSecond
+	}
+	return state
+}
+
+// String says in words why the listings may advise what they may.
+func (w *Weight) String() string {
+	text := fmt.Sprintf("%d independent origins", w.Origins)
+	if w.Origins == 1 {
+		text = "1 independent origin"
+	}
+	if w.Authority {
+		text += ", among them an authority"
+	}
+	if w.Named {
+		text += ", known by a name alone"
+	}
+	if w.ReviewDue {
+		text += ", a case is due for review"
+	}
+	return fmt.Sprintf("%s: confidence %d of 1000, at most %s (policy %d)", text, w.Confidence, w.AtMost, w.Policy)
 }

@@ -55,10 +55,11 @@ func TestWhatReportsComeTo(t *testing.T) {
 		most    Advice
 	}{
 		{"nothing", nil, 0, 0, Observe},
-		{"one suspicion", []told{{by: "a"}}, 1, 100, Observe},
+		{"one suspicion", []told{{by: "a"}}, 1, 50, Observe},
 		{"one report", []told{{by: "a", tier: 1}}, 1, 300, Observe},
 		{"one established case", []told{{by: "a", tier: 2}}, 1, 500, StepUp},
 		{"one confession", []told{{by: "a", tier: 3}}, 1, 800, StepUp},
+		{"a report and a suspicion", []told{{by: "a", tier: 1}, {by: "b"}}, 2, 335, Observe},
 		{"two reports", []told{{by: "a", tier: 1}, {by: "b", tier: 1}}, 2, 510, HoldFunds},
 		{"three reports", []told{{by: "a", tier: 1}, {by: "b", tier: 1}, {by: "c", tier: 1}}, 3, 657, Deny},
 		{"two established cases", []told{{by: "a", tier: 2}, {by: "b", tier: 2}}, 2, 750, Deny},
@@ -78,8 +79,8 @@ func TestWhatReportsComeTo(t *testing.T) {
 		{"names", []told{{by: "a", tier: 3, change: named}, {by: "b", tier: 3, change: named}, {by: "c", tier: 3, change: named}}, 3, 562, StepUp},
 		{"one that is always wrong", []told{{by: "a", tier: 3, change: wrong}}, 0, 0, Observe},
 		{"one that is always wrong confirms nobody", []told{{by: "a", tier: 2}, {by: "b", tier: 3, change: wrong}}, 1, 500, StepUp},
-		{"an address", []told{{by: "a", tier: 2, kind: KindIP}}, 1, 300, Observe},
-		{"somebody who stands beside a suspect", []told{{by: "a", tier: 3, change: func(s *Standing) { s.Body.Part = PartLinked }}}, 1, 100, Observe},
+		{"an address", []told{{by: "a", tier: 2, kind: KindIP}}, 1, 425, StepUp},
+		{"somebody who stands beside a suspect", []told{{by: "a", tier: 3, change: func(s *Standing) { s.Body.Part = PartLinked }}}, 1, 50, Observe},
 		{"a victim", []told{{by: "a", tier: 3, change: func(s *Standing) { s.Body.Part = PartVictim }}}, 0, 0, Observe},
 		{"what was lifted", []told{{by: "a", tier: 2}, {by: "b", tier: 2, change: func(s *Standing) { s.Listing.State = Withdrawn }}}, 1, 500, StepUp},
 	} {

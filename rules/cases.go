@@ -163,11 +163,16 @@ func (s *sheet) readListed(n *yaml.Node, f *Facts) {
 
 func (s *sheet) readAbout(n *yaml.Node) About {
 	a := About{Present: true, Listed: true}
-	fields := s.fields(n, "the listing", "level", "codes", "reporters", "black", "hint", "watch", "victim", "advice")
+	fields := s.fields(n, "the listing", "level", "codes", "reporters", "black", "hint", "watch", "victim", "advice",
+		"own", "origins", "confidence", "authority", "at_most")
+	a.Own, a.Authority = s.flag(fields["own"], "own"), s.flag(fields["authority"], "authority")
+	a.Origins = int(s.number(fields["origins"], "origins", 0, 1<<31-1))
+	a.Confidence = int(s.number(fields["confidence"], "confidence", 0, 1000))
 	a.Level = uint8(s.number(fields["level"], "level", 1, 3))
 	a.Reporters = int(s.number(fields["reporters"], "reporters", 0, 1<<31-1))
 	a.Black, a.Hint = s.flag(fields["black"], "black"), s.flag(fields["hint"], "hint")
 	a.Watch, a.Victim = s.flag(fields["watch"], "watch"), s.flag(fields["victim"], "victim")
+	a.Suspect = !a.Victim || a.Black || a.Hint || a.Watch
 	if v := fields["codes"]; v != nil {
 		for _, code := range s.list(v, "codes") {
 			a.Codes = append(a.Codes, uint16(s.number(code, "codes", 1, 1<<16-1)))
@@ -176,12 +181,14 @@ func (s *sheet) readAbout(n *yaml.Node) About {
 			s.at(v, "codes has %d codes; at most %d are allowed", len(a.Codes), MaxCodes)
 		}
 	}
-	if v := fields["advice"]; v != nil {
-		advice, err := risk.ParseAdvice(v.Value)
-		if err != nil {
-			s.at(v, "%v", err)
+	for name, into := range map[string]*risk.Advice{"advice": &a.Advice, "at_most": &a.AtMost} {
+		if v := fields[name]; v != nil {
+			advice, err := risk.ParseAdvice(v.Value)
+			if err != nil {
+				s.at(v, "%v", err)
+			}
+			*into = advice
 		}
-		a.Advice = advice
 	}
 	return a
 }
@@ -194,7 +201,9 @@ func (a *About) merge(b *About) {
 	a.Present, a.Listed = a.Present || b.Present, a.Listed || b.Listed
 	a.Black, a.Hint, a.Watch = a.Black || b.Black, a.Hint || b.Hint, a.Watch || b.Watch
 	a.Victim, a.Advice = a.Victim || b.Victim, max(a.Advice, b.Advice)
-	a.Reporters = max(a.Reporters, b.Reporters)
+	a.Suspect, a.Own, a.Authority = a.Suspect || b.Suspect, a.Own || b.Own, a.Authority || b.Authority
+	a.Reporters, a.Origins = max(a.Reporters, b.Reporters), max(a.Origins, b.Origins)
+	a.Confidence, a.AtMost = max(a.Confidence, b.Confidence), max(a.AtMost, b.AtMost)
 	for _, code := range b.Codes {
 		if !slices.Contains(a.Codes, code) && len(a.Codes) < MaxCodes {
 			a.Codes = append(a.Codes, code)

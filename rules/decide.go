@@ -9,18 +9,22 @@ import (
 // Decision is what the rules say about one payment. Its lists are used again
 // by the next Decide.
 type Decision struct {
-	Advice risk.Advice // the hardest advice of Fired and of what Failed stands for; Allow when there is none
-	Fired  []*Rule     // rules that hold, in the order of the set
-	Shadow []*Rule     // shadow rules that would have spoken, failing ones among them
-	Failed []*Rule     // rules that failed at run time; each advises OnError of the phase
+	Advice risk.Advice   // the hardest advice of Fired and of what Failed stands for; Allow when there is none
+	Fired  []*Rule       // rules that hold, in the order of the set
+	Given  []risk.Advice // what each of them advises here; see [Program.Decide]
+	Shadow []*Rule       // shadow rules that would have spoken, failing ones among them
+	Failed []*Rule       // rules that failed at run time; each advises OnError of the phase
 }
 
 // Decide runs the rules of the payment's phase over the facts. A payment without
-// a phase is judged as one in flight. It allocates nothing unless a rule runs
+// a phase is judged as one in flight. A rule that asks for a listing advises no more
+// than the listings of those subjects bear: a report that nobody confirms does not
+// become more by a rule. It allocates nothing unless a rule runs
 // in cel-go.
 func (p *Program) Decide(f *Facts, d *Decision) {
 	d.Advice = risk.Allow
-	d.Fired, d.Shadow, d.Failed = d.Fired[:0], d.Shadow[:0], d.Failed[:0]
+	d.Fired, d.Given = d.Fired[:0], d.Given[:0]
+	d.Shadow, d.Failed = d.Shadow[:0], d.Failed[:0]
 	phase := phaseOf(f.Payment.Phase)
 	x := &p.index[phase]
 	listed := f.listed()
@@ -33,7 +37,7 @@ func (p *Program) Decide(f *Facts, d *Decision) {
 				continue
 			}
 			if fires, err := r.fires(p.table, f); fires || err != nil {
-				d.join(r.Rule, err, p.set.OnError[phase])
+				d.join(r.Rule, err, p.set.OnError[phase], f.bears(r.needs&listed))
 			}
 		}
 	}
@@ -64,8 +68,11 @@ func (r *compiled) fires(t *table, f *Facts) (bool, error) {
 }
 
 // join adds a rule that holds, or that failed.
-func (d *Decision) join(r *Rule, err error, onError risk.Advice) {
+func (d *Decision) join(r *Rule, err error, onError, most risk.Advice) {
 	advice := r.Advice
+	if most != 0 {
+		advice = min(advice, most)
+	}
 	switch {
 	case r.Mode == Shadow:
 		d.Shadow = append(d.Shadow, r)
@@ -74,7 +81,7 @@ func (d *Decision) join(r *Rule, err error, onError risk.Advice) {
 		d.Failed = append(d.Failed, r)
 		advice = onError
 	default:
-		d.Fired = append(d.Fired, r)
+		d.Fired, d.Given = append(d.Fired, r), append(d.Given, advice)
 	}
 	d.Advice = max(d.Advice, advice)
 }

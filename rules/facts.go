@@ -25,6 +25,7 @@ type Facts struct {
 type About struct {
 	Present   bool        // the check names such a subject
 	Listed    bool        // a listing in force speaks about it
+	Suspect   bool        // and one of them does not protect it
 	Victim    bool        // one of them protects it
 	Black     bool        // one of them is on the black list,
 	Hint      bool        // the hint list,
@@ -32,7 +33,14 @@ type About struct {
 	Level     uint8       // the gravest level: 1 is gravest, 3 mildest, 0 none
 	Advice    risk.Advice // the hardest advice among them; 0 none
 	Codes     []uint16    // their risk codes, at most MaxCodes
-	Reporters int         // independent reporting identities among them
+	Reporters int         // reporting identities among them
+	Own       bool        // this node's own institution is one
+
+	// What the policy makes of them; see risk.Policy.
+	Confidence int // 0 to 1000
+	Origins    int // independent ones
+	Authority  bool
+	AtMost     risk.Advice // the hardest that a rule may advise for these listings alone; 0 for no bound
 }
 
 // Reset empties the facts for the next check and keeps the room of the code lists.
@@ -58,6 +66,29 @@ const (
 	subjectRoles          = 1
 	subjectKinds          = subjectRoles + int(risk.Roles)
 )
+
+// bears is the hardest advice that the listings of some subjects bear; 0 for no
+// bound.
+func (f *Facts) bears(set subjects) risk.Advice {
+	most := risk.Advice(0)
+	bounded := true
+	each := func(bit subjects, a *About) {
+		if set&bit != 0 {
+			most, bounded = max(most, a.AtMost), bounded && a.AtMost != 0
+		}
+	}
+	each(subjectAny, &f.Any)
+	for r := risk.Role(1); r < risk.Roles; r++ {
+		each(roleBit(r), &f.ByRole[r])
+	}
+	for k := risk.Kind(1); k < risk.Kinds; k++ {
+		each(kindBit(k), &f.ByKind[k])
+	}
+	if !bounded {
+		return 0
+	}
+	return most
+}
 
 func roleBit(r risk.Role) subjects { return 1 << (subjectRoles + int(r)) }
 func kindBit(k risk.Kind) subjects { return 1 << (subjectKinds + int(k)) }

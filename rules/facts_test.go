@@ -29,9 +29,9 @@ func cleanFacts() *rules.Facts {
 // institutions list.
 func listedFacts() *rules.Facts {
 	f := cleanFacts()
-	payee := rules.About{Present: true, Listed: true, Black: true, Level: 1, Codes: []uint16{2, 46}, Reporters: 2, Advice: risk.Deny}
+	payee := rules.About{Present: true, Listed: true, Suspect: true, Black: true, Level: 1, Codes: []uint16{2, 46}, Reporters: 2, Advice: risk.Deny}
 	f.Any, f.ByRole[risk.RolePayee], f.ByKind[risk.KindMerchant] = payee, payee, payee
-	f.ByKind[risk.KindIP] = rules.About{Present: true, Listed: true, Hint: true, Level: 3, Codes: []uint16{12}, Reporters: 1, Advice: risk.StepUp}
+	f.ByKind[risk.KindIP] = rules.About{Present: true, Listed: true, Suspect: true, Hint: true, Level: 3, Codes: []uint16{12}, Reporters: 1, Advice: risk.StepUp}
 	return f
 }
 
@@ -66,7 +66,8 @@ func drawAbout(t *rapid.T) rules.About {
 		return a
 	}
 	return rules.About{
-		Present: true, Listed: true,
+		Present: true, Listed: true, Suspect: rapid.Bool().Draw(t, "suspect"), Own: rapid.Bool().Draw(t, "own"),
+		Origins: rapid.IntRange(0, 3).Draw(t, "origins"), Confidence: rapid.IntRange(0, 1000).Draw(t, "confidence"),
 		Victim: rapid.Bool().Draw(t, "victim"), Black: rapid.Bool().Draw(t, "black"),
 		Hint: rapid.Bool().Draw(t, "hint"), Watch: rapid.Bool().Draw(t, "watch"),
 		Level:     uint8(rapid.IntRange(0, 3).Draw(t, "level")),

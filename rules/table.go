@@ -117,12 +117,15 @@ func (t *table) addAbout(prefix, who, zh string, bit subjects, at func(*Facts) *
 	}
 	flag("present", "takes part in the payment", "出现在交易中", func(a *About) bool { return a.Present })
 	t.byName[prefix+".present"].presence = true
-	t.add(&fact{name: prefix + ".listed", doc: who + " has a listing in force", zh: zh + "有生效名单", about: bit,
-		flag: func(f *Facts) bool { return at(f).Listed }})
+	flag("listed", "has a listing in force that does not protect it as a victim", "有生效名单", func(a *About) bool { return a.Suspect })
 	num("level", "the gravest level, 1 (gravest) to 3, 0 for none, of listings about ", "最高风险等级", func(a *About) int64 { return int64(a.Level) })
 	t.add(&fact{name: prefix + ".codes", doc: "risk codes of listings about " + who, zh: zh + "风险类型代码", about: bit, size: MaxCodes,
 		codes: func(f *Facts) []uint16 { return at(f).Codes }})
-	num("reporters", "how many independent institutions report ", "独立报送机构数", func(a *About) int64 { return int64(a.Reporters) })
+	num("reporters", "how many institutions report ", "报送机构数", func(a *About) int64 { return int64(a.Reporters) })
+	num("origins", "how many independent origins speak of ", "独立来源数", func(a *About) int64 { return int64(a.Origins) })
+	num("confidence", "0 to 1000: what the listings under the policy come to, about ", "可信度", func(a *About) int64 { return int64(a.Confidence) })
+	flag("authority", "is listed on the word of an authority", "由有权机构列入", func(a *About) bool { return a.Authority })
+	flag("own", "is reported by this node's own institution", "由本机构报送", func(a *About) bool { return a.Own })
 	flag("black", "is on a black list", "在黑名单", func(a *About) bool { return a.Black })
 	flag("hint", "is on a hint list", "在风险提示名单", func(a *About) bool { return a.Hint })
 	flag("watch", "is on a watch list", "在观察名单", func(a *About) bool { return a.Watch })

@@ -360,7 +360,7 @@ func TestAnOverrideEndsByItself(t *testing.T) {
 	if a := n.check("n1", "phone", "+8613800138000", r.Size); a.Advice != "observe" {
 		t.Errorf("with the exception: %v", a)
 	}
-	n.until("the end of the exception", func() bool { return n.check("n1", "phone", "+8613800138000", 0).Advice == "deny" })
+	n.until("the end of the exception", func() bool { return n.check("n1", "phone", "+8613800138000", 0).Advice == "step_up" })
 	if list, err := own.Overrides(n.ctx); err != nil || len(list) != 0 {
 		t.Errorf("what has ended is still shown: %v, %v", list, err)
 	}

@@ -299,7 +299,7 @@ func TestAnOverrideIsVisibleAndItsOwn(t *testing.T) {
 	if !a.Listed || a.Advice != "observe" || !overridden {
 		t.Errorf("with the exception: %v", a)
 	}
-	if a := n.check("n1", "phone", "+8613800138000", r.Size); a.Advice != "deny" {
+	if a := n.check("n1", "phone", "+8613800138000", r.Size); a.Advice != "step_up" {
 		t.Errorf("the exception of one institution changed another's answer: %v", a)
 	}
 	if _, err := own.PutOverride(n.ctx, client.Exception{Kind: risk.KindPhone, Value: "+8613800138001", Advice: risk.Allow, Comment: "for ever"}); err == nil {

@@ -422,7 +422,9 @@ type CheckResponse struct {
 	Error string `protobuf:"bytes,13,opt,name=error,proto3" json:"error,omitempty"`
 	// The institution of this node is not live: the verdict is computed and must not
 	// be enforced.
-	Unenforced    bool `protobuf:"varint,14,opt,name=unenforced,proto3" json:"unenforced,omitempty"`
+	Unenforced bool `protobuf:"varint,14,opt,name=unenforced,proto3" json:"unenforced,omitempty"`
+	// For each subject that is listed: what its listings come to together.
+	Weights       []*Weight `protobuf:"bytes,15,rep,name=weights,proto3" json:"weights,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -555,6 +557,121 @@ func (x *CheckResponse) GetUnenforced() bool {
 	return false
 }
 
+func (x *CheckResponse) GetWeights() []*Weight {
+	if x != nil {
+		return x.Weights
+	}
+	return nil
+}
+
+// Weight is what the listings of one subject come to under the network's policy.
+type Weight struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Index of the subject.
+	Subject int32 `protobuf:"varint,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	// 0 to 1000.
+	Confidence uint32 `protobuf:"varint,2,opt,name=confidence,proto3" json:"confidence,omitempty"`
+	// Independent origins: own cases of different institutions, different lists.
+	Origins uint32 `protobuf:"varint,3,opt,name=origins,proto3" json:"origins,omitempty"`
+	// One of them is the word of an authority.
+	Authority bool `protobuf:"varint,4,opt,name=authority,proto3" json:"authority,omitempty"`
+	// The hardest advice that they may give together.
+	AtMost string `protobuf:"bytes,5,opt,name=at_most,json=atMost,proto3" json:"at_most,omitempty"`
+	// A case has come to its end and waits for new evidence.
+	ReviewDue bool `protobuf:"varint,6,opt,name=review_due,json=reviewDue,proto3" json:"review_due,omitempty"`
+	// Version of the policy; 0 is the one that is built in.
+	Policy        uint32 `protobuf:"varint,7,opt,name=policy,proto3" json:"policy,omitempty"`
+	Text          string `protobuf:"bytes,8,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Weight) Reset() {
+	*x = Weight{}
+	mi := &file_v1_check_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Weight) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Weight) ProtoMessage() {}
+
+func (x *Weight) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_check_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Weight.ProtoReflect.Descriptor instead.
+func (*Weight) Descriptor() ([]byte, []int) {
+	return file_v1_check_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Weight) GetSubject() int32 {
+	if x != nil {
+		return x.Subject
+	}
+	return 0
+}
+
+func (x *Weight) GetConfidence() uint32 {
+	if x != nil {
+		return x.Confidence
+	}
+	return 0
+}
+
+func (x *Weight) GetOrigins() uint32 {
+	if x != nil {
+		return x.Origins
+	}
+	return 0
+}
+
+func (x *Weight) GetAuthority() bool {
+	if x != nil {
+		return x.Authority
+	}
+	return false
+}
+
+func (x *Weight) GetAtMost() string {
+	if x != nil {
+		return x.AtMost
+	}
+	return ""
+}
+
+func (x *Weight) GetReviewDue() bool {
+	if x != nil {
+		return x.ReviewDue
+	}
+	return false
+}
+
+func (x *Weight) GetPolicy() uint32 {
+	if x != nil {
+		return x.Policy
+	}
+	return 0
+}
+
+func (x *Weight) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 // Reason is one cause of a verdict.
 type Reason struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -574,16 +691,19 @@ type Reason struct {
 	// suspect, victim or linked.
 	Role string `protobuf:"bytes,11,opt,name=role,proto3" json:"role,omitempty"`
 	// Reporting id, a pseudonym.
-	Reporter      string `protobuf:"bytes,12,opt,name=reporter,proto3" json:"reporter,omitempty"`
-	ReportedAtMs  int64  `protobuf:"varint,13,opt,name=reported_at_ms,json=reportedAtMs,proto3" json:"reported_at_ms,omitempty"`
-	ExpiresAtMs   int64  `protobuf:"varint,14,opt,name=expires_at_ms,json=expiresAtMs,proto3" json:"expires_at_ms,omitempty"`
+	Reporter     string `protobuf:"bytes,12,opt,name=reporter,proto3" json:"reporter,omitempty"`
+	ReportedAtMs int64  `protobuf:"varint,13,opt,name=reported_at_ms,json=reportedAtMs,proto3" json:"reported_at_ms,omitempty"`
+	ExpiresAtMs  int64  `protobuf:"varint,14,opt,name=expires_at_ms,json=expiresAtMs,proto3" json:"expires_at_ms,omitempty"`
+	// Of the listing, as it stands among the others: active, pending_second,
+	// review_due, …
+	State         string `protobuf:"bytes,15,opt,name=state,proto3" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Reason) Reset() {
 	*x = Reason{}
-	mi := &file_v1_check_proto_msgTypes[5]
+	mi := &file_v1_check_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -595,7 +715,7 @@ func (x *Reason) String() string {
 func (*Reason) ProtoMessage() {}
 
 func (x *Reason) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_check_proto_msgTypes[5]
+	mi := &file_v1_check_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -608,7 +728,7 @@ func (x *Reason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reason.ProtoReflect.Descriptor instead.
 func (*Reason) Descriptor() ([]byte, []int) {
-	return file_v1_check_proto_rawDescGZIP(), []int{5}
+	return file_v1_check_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Reason) GetRule() string {
@@ -709,6 +829,13 @@ func (x *Reason) GetExpiresAtMs() int64 {
 	return 0
 }
 
+func (x *Reason) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
 // RuleTrace says how one rule was evaluated.
 type RuleTrace struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -723,7 +850,7 @@ type RuleTrace struct {
 
 func (x *RuleTrace) Reset() {
 	*x = RuleTrace{}
-	mi := &file_v1_check_proto_msgTypes[6]
+	mi := &file_v1_check_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -735,7 +862,7 @@ func (x *RuleTrace) String() string {
 func (*RuleTrace) ProtoMessage() {}
 
 func (x *RuleTrace) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_check_proto_msgTypes[6]
+	mi := &file_v1_check_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -748,7 +875,7 @@ func (x *RuleTrace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleTrace.ProtoReflect.Descriptor instead.
 func (*RuleTrace) Descriptor() ([]byte, []int) {
-	return file_v1_check_proto_rawDescGZIP(), []int{6}
+	return file_v1_check_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RuleTrace) GetRule() string {
@@ -789,7 +916,7 @@ type CheckBatchRequest struct {
 
 func (x *CheckBatchRequest) Reset() {
 	*x = CheckBatchRequest{}
-	mi := &file_v1_check_proto_msgTypes[7]
+	mi := &file_v1_check_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +928,7 @@ func (x *CheckBatchRequest) String() string {
 func (*CheckBatchRequest) ProtoMessage() {}
 
 func (x *CheckBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_check_proto_msgTypes[7]
+	mi := &file_v1_check_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +941,7 @@ func (x *CheckBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckBatchRequest.ProtoReflect.Descriptor instead.
 func (*CheckBatchRequest) Descriptor() ([]byte, []int) {
-	return file_v1_check_proto_rawDescGZIP(), []int{7}
+	return file_v1_check_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CheckBatchRequest) GetChecks() []*CheckRequest {
@@ -834,7 +961,7 @@ type CheckBatchResponse struct {
 
 func (x *CheckBatchResponse) Reset() {
 	*x = CheckBatchResponse{}
-	mi := &file_v1_check_proto_msgTypes[8]
+	mi := &file_v1_check_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -846,7 +973,7 @@ func (x *CheckBatchResponse) String() string {
 func (*CheckBatchResponse) ProtoMessage() {}
 
 func (x *CheckBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_check_proto_msgTypes[8]
+	mi := &file_v1_check_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -859,7 +986,7 @@ func (x *CheckBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckBatchResponse.ProtoReflect.Descriptor instead.
 func (*CheckBatchResponse) Descriptor() ([]byte, []int) {
-	return file_v1_check_proto_rawDescGZIP(), []int{8}
+	return file_v1_check_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CheckBatchResponse) GetChecks() []*CheckResponse {
@@ -906,7 +1033,7 @@ const file_v1_check_proto_rawDesc = "" +
 	"\n" +
 	"max_age_ms\x18\x04 \x01(\x03R\bmaxAgeMs\x12%\n" +
 	"\x0escopes_version\x18\x05 \x01(\x04R\rscopesVersion\x12\x18\n" +
-	"\aexplain\x18\x06 \x01(\bR\aexplain\"\x9f\x03\n" +
+	"\aexplain\x18\x06 \x01(\bR\aexplain\"\xcd\x03\n" +
 	"\rCheckResponse\x12\x16\n" +
 	"\x06advice\x18\x01 \x01(\tR\x06advice\x12\x16\n" +
 	"\x06listed\x18\x02 \x01(\bR\x06listed\x12,\n" +
@@ -925,7 +1052,20 @@ const file_v1_check_proto_rawDesc = "" +
 	"\x05error\x18\r \x01(\tR\x05error\x12\x1e\n" +
 	"\n" +
 	"unenforced\x18\x0e \x01(\bR\n" +
-	"unenforced\"\xf3\x02\n" +
+	"unenforced\x12,\n" +
+	"\aweights\x18\x0f \x03(\v2\x12.risknet.v1.WeightR\aweights\"\xde\x01\n" +
+	"\x06Weight\x12\x18\n" +
+	"\asubject\x18\x01 \x01(\x05R\asubject\x12\x1e\n" +
+	"\n" +
+	"confidence\x18\x02 \x01(\rR\n" +
+	"confidence\x12\x18\n" +
+	"\aorigins\x18\x03 \x01(\rR\aorigins\x12\x1c\n" +
+	"\tauthority\x18\x04 \x01(\bR\tauthority\x12\x17\n" +
+	"\aat_most\x18\x05 \x01(\tR\x06atMost\x12\x1d\n" +
+	"\n" +
+	"review_due\x18\x06 \x01(\bR\treviewDue\x12\x16\n" +
+	"\x06policy\x18\a \x01(\rR\x06policy\x12\x12\n" +
+	"\x04text\x18\b \x01(\tR\x04text\"\x89\x03\n" +
 	"\x06Reason\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x18\n" +
 	"\alisting\x18\x02 \x01(\tR\alisting\x12\x12\n" +
@@ -941,7 +1081,8 @@ const file_v1_check_proto_rawDesc = "" +
 	"\x04role\x18\v \x01(\tR\x04role\x12\x1a\n" +
 	"\breporter\x18\f \x01(\tR\breporter\x12$\n" +
 	"\x0ereported_at_ms\x18\r \x01(\x03R\freportedAtMs\x12\"\n" +
-	"\rexpires_at_ms\x18\x0e \x01(\x03R\vexpiresAtMs\"_\n" +
+	"\rexpires_at_ms\x18\x0e \x01(\x03R\vexpiresAtMs\x12\x14\n" +
+	"\x05state\x18\x0f \x01(\tR\x05state\"_\n" +
 	"\tRuleTrace\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\bR\x05value\x12\x14\n" +
@@ -969,41 +1110,43 @@ func file_v1_check_proto_rawDescGZIP() []byte {
 	return file_v1_check_proto_rawDescData
 }
 
-var file_v1_check_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_v1_check_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_v1_check_proto_goTypes = []any{
 	(*Payment)(nil),            // 0: risknet.v1.Payment
 	(*Subject)(nil),            // 1: risknet.v1.Subject
 	(*AskedToken)(nil),         // 2: risknet.v1.AskedToken
 	(*CheckRequest)(nil),       // 3: risknet.v1.CheckRequest
 	(*CheckResponse)(nil),      // 4: risknet.v1.CheckResponse
-	(*Reason)(nil),             // 5: risknet.v1.Reason
-	(*RuleTrace)(nil),          // 6: risknet.v1.RuleTrace
-	(*CheckBatchRequest)(nil),  // 7: risknet.v1.CheckBatchRequest
-	(*CheckBatchResponse)(nil), // 8: risknet.v1.CheckBatchResponse
-	(*Scope)(nil),              // 9: risknet.v1.Scope
-	(*Exit)(nil),               // 10: risknet.v1.Exit
+	(*Weight)(nil),             // 5: risknet.v1.Weight
+	(*Reason)(nil),             // 6: risknet.v1.Reason
+	(*RuleTrace)(nil),          // 7: risknet.v1.RuleTrace
+	(*CheckBatchRequest)(nil),  // 8: risknet.v1.CheckBatchRequest
+	(*CheckBatchResponse)(nil), // 9: risknet.v1.CheckBatchResponse
+	(*Scope)(nil),              // 10: risknet.v1.Scope
+	(*Exit)(nil),               // 11: risknet.v1.Exit
 }
 var file_v1_check_proto_depIdxs = []int32{
 	2,  // 0: risknet.v1.Subject.tokens:type_name -> risknet.v1.AskedToken
-	9,  // 1: risknet.v1.AskedToken.scope:type_name -> risknet.v1.Scope
+	10, // 1: risknet.v1.AskedToken.scope:type_name -> risknet.v1.Scope
 	0,  // 2: risknet.v1.CheckRequest.payment:type_name -> risknet.v1.Payment
 	1,  // 3: risknet.v1.CheckRequest.subjects:type_name -> risknet.v1.Subject
-	5,  // 4: risknet.v1.CheckResponse.reasons:type_name -> risknet.v1.Reason
-	6,  // 5: risknet.v1.CheckResponse.trace:type_name -> risknet.v1.RuleTrace
-	10, // 6: risknet.v1.Reason.exit:type_name -> risknet.v1.Exit
-	3,  // 7: risknet.v1.CheckBatchRequest.checks:type_name -> risknet.v1.CheckRequest
-	4,  // 8: risknet.v1.CheckBatchResponse.checks:type_name -> risknet.v1.CheckResponse
-	3,  // 9: risknet.v1.Checks.Check:input_type -> risknet.v1.CheckRequest
-	7,  // 10: risknet.v1.Checks.CheckBatch:input_type -> risknet.v1.CheckBatchRequest
-	7,  // 11: risknet.v1.Checks.CheckStream:input_type -> risknet.v1.CheckBatchRequest
-	4,  // 12: risknet.v1.Checks.Check:output_type -> risknet.v1.CheckResponse
-	8,  // 13: risknet.v1.Checks.CheckBatch:output_type -> risknet.v1.CheckBatchResponse
-	8,  // 14: risknet.v1.Checks.CheckStream:output_type -> risknet.v1.CheckBatchResponse
-	12, // [12:15] is the sub-list for method output_type
-	9,  // [9:12] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	6,  // 4: risknet.v1.CheckResponse.reasons:type_name -> risknet.v1.Reason
+	7,  // 5: risknet.v1.CheckResponse.trace:type_name -> risknet.v1.RuleTrace
+	5,  // 6: risknet.v1.CheckResponse.weights:type_name -> risknet.v1.Weight
+	11, // 7: risknet.v1.Reason.exit:type_name -> risknet.v1.Exit
+	3,  // 8: risknet.v1.CheckBatchRequest.checks:type_name -> risknet.v1.CheckRequest
+	4,  // 9: risknet.v1.CheckBatchResponse.checks:type_name -> risknet.v1.CheckResponse
+	3,  // 10: risknet.v1.Checks.Check:input_type -> risknet.v1.CheckRequest
+	8,  // 11: risknet.v1.Checks.CheckBatch:input_type -> risknet.v1.CheckBatchRequest
+	8,  // 12: risknet.v1.Checks.CheckStream:input_type -> risknet.v1.CheckBatchRequest
+	4,  // 13: risknet.v1.Checks.Check:output_type -> risknet.v1.CheckResponse
+	9,  // 14: risknet.v1.Checks.CheckBatch:output_type -> risknet.v1.CheckBatchResponse
+	9,  // 15: risknet.v1.Checks.CheckStream:output_type -> risknet.v1.CheckBatchResponse
+	13, // [13:16] is the sub-list for method output_type
+	10, // [10:13] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_v1_check_proto_init() }
@@ -1018,7 +1161,7 @@ func file_v1_check_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_check_proto_rawDesc), len(file_v1_check_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1698,7 +1698,12 @@ type Institution struct {
 	// exited.
 	Stage string `protobuf:"bytes,7,opt,name=stage,proto3" json:"stage,omitempty"`
 	// What it may use shared data for.
-	Purposes      string `protobuf:"bytes,8,opt,name=purposes,proto3" json:"purposes,omitempty"`
+	Purposes string `protobuf:"bytes,8,opt,name=purposes,proto3" json:"purposes,omitempty"`
+	// Listings of its own cases, listings of it that were lifted as an error, and what
+	// the policy makes of that, per mille.
+	Reported      uint64 `protobuf:"varint,9,opt,name=reported,proto3" json:"reported,omitempty"`
+	Errors        uint64 `protobuf:"varint,10,opt,name=errors,proto3" json:"errors,omitempty"`
+	Precision     uint32 `protobuf:"varint,11,opt,name=precision,proto3" json:"precision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1789,6 +1794,27 @@ func (x *Institution) GetPurposes() string {
 	return ""
 }
 
+func (x *Institution) GetReported() uint64 {
+	if x != nil {
+		return x.Reported
+	}
+	return 0
+}
+
+func (x *Institution) GetErrors() uint64 {
+	if x != nil {
+		return x.Errors
+	}
+	return 0
+}
+
+func (x *Institution) GetPrecision() uint32 {
+	if x != nil {
+		return x.Precision
+	}
+	return 0
+}
+
 type AuthorKey struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1859,6 +1885,87 @@ func (x *AuthorKey) GetRetiredAtMs() int64 {
 	return 0
 }
 
+type PolicyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyRequest) Reset() {
+	*x = PolicyRequest{}
+	mi := &file_v1_network_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyRequest) ProtoMessage() {}
+
+func (x *PolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyRequest.ProtoReflect.Descriptor instead.
+func (*PolicyRequest) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{25}
+}
+
+type PolicyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The policy in force, in the encoding of the command that sets one.
+	Policy        []byte `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyResponse) Reset() {
+	*x = PolicyResponse{}
+	mi := &file_v1_network_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyResponse) ProtoMessage() {}
+
+func (x *PolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyResponse.ProtoReflect.Descriptor instead.
+func (*PolicyResponse) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *PolicyResponse) GetPolicy() []byte {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
 type KeyringRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1867,7 +1974,7 @@ type KeyringRequest struct {
 
 func (x *KeyringRequest) Reset() {
 	*x = KeyringRequest{}
-	mi := &file_v1_network_proto_msgTypes[25]
+	mi := &file_v1_network_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1879,7 +1986,7 @@ func (x *KeyringRequest) String() string {
 func (*KeyringRequest) ProtoMessage() {}
 
 func (x *KeyringRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[25]
+	mi := &file_v1_network_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1892,7 +1999,7 @@ func (x *KeyringRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringRequest.ProtoReflect.Descriptor instead.
 func (*KeyringRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{25}
+	return file_v1_network_proto_rawDescGZIP(), []int{27}
 }
 
 type KeyringResponse struct {
@@ -1907,7 +2014,7 @@ type KeyringResponse struct {
 
 func (x *KeyringResponse) Reset() {
 	*x = KeyringResponse{}
-	mi := &file_v1_network_proto_msgTypes[26]
+	mi := &file_v1_network_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1919,7 +2026,7 @@ func (x *KeyringResponse) String() string {
 func (*KeyringResponse) ProtoMessage() {}
 
 func (x *KeyringResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[26]
+	mi := &file_v1_network_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1932,7 +2039,7 @@ func (x *KeyringResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringResponse.ProtoReflect.Descriptor instead.
 func (*KeyringResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{26}
+	return file_v1_network_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *KeyringResponse) GetKeys() []*TokenKey {
@@ -1966,7 +2073,7 @@ type TokenKey struct {
 
 func (x *TokenKey) Reset() {
 	*x = TokenKey{}
-	mi := &file_v1_network_proto_msgTypes[27]
+	mi := &file_v1_network_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1978,7 +2085,7 @@ func (x *TokenKey) String() string {
 func (*TokenKey) ProtoMessage() {}
 
 func (x *TokenKey) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[27]
+	mi := &file_v1_network_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1991,7 +2098,7 @@ func (x *TokenKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenKey.ProtoReflect.Descriptor instead.
 func (*TokenKey) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{27}
+	return file_v1_network_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TokenKey) GetEpoch() uint32 {
@@ -2022,7 +2129,7 @@ type Override struct {
 
 func (x *Override) Reset() {
 	*x = Override{}
-	mi := &file_v1_network_proto_msgTypes[28]
+	mi := &file_v1_network_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2034,7 +2141,7 @@ func (x *Override) String() string {
 func (*Override) ProtoMessage() {}
 
 func (x *Override) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[28]
+	mi := &file_v1_network_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2047,7 +2154,7 @@ func (x *Override) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Override.ProtoReflect.Descriptor instead.
 func (*Override) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{28}
+	return file_v1_network_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Override) GetKind() string {
@@ -2093,7 +2200,7 @@ type OverridesRequest struct {
 
 func (x *OverridesRequest) Reset() {
 	*x = OverridesRequest{}
-	mi := &file_v1_network_proto_msgTypes[29]
+	mi := &file_v1_network_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2105,7 +2212,7 @@ func (x *OverridesRequest) String() string {
 func (*OverridesRequest) ProtoMessage() {}
 
 func (x *OverridesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[29]
+	mi := &file_v1_network_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2118,7 +2225,7 @@ func (x *OverridesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverridesRequest.ProtoReflect.Descriptor instead.
 func (*OverridesRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{29}
+	return file_v1_network_proto_rawDescGZIP(), []int{31}
 }
 
 type OverridesResponse struct {
@@ -2130,7 +2237,7 @@ type OverridesResponse struct {
 
 func (x *OverridesResponse) Reset() {
 	*x = OverridesResponse{}
-	mi := &file_v1_network_proto_msgTypes[30]
+	mi := &file_v1_network_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2142,7 +2249,7 @@ func (x *OverridesResponse) String() string {
 func (*OverridesResponse) ProtoMessage() {}
 
 func (x *OverridesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[30]
+	mi := &file_v1_network_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2155,7 +2262,7 @@ func (x *OverridesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverridesResponse.ProtoReflect.Descriptor instead.
 func (*OverridesResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{30}
+	return file_v1_network_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *OverridesResponse) GetOverrides() []*Override {
@@ -2173,7 +2280,7 @@ type NodeStatusRequest struct {
 
 func (x *NodeStatusRequest) Reset() {
 	*x = NodeStatusRequest{}
-	mi := &file_v1_network_proto_msgTypes[31]
+	mi := &file_v1_network_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2185,7 +2292,7 @@ func (x *NodeStatusRequest) String() string {
 func (*NodeStatusRequest) ProtoMessage() {}
 
 func (x *NodeStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[31]
+	mi := &file_v1_network_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2198,7 +2305,7 @@ func (x *NodeStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatusRequest.ProtoReflect.Descriptor instead.
 func (*NodeStatusRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{31}
+	return file_v1_network_proto_rawDescGZIP(), []int{33}
 }
 
 type NodeStatusResponse struct {
@@ -2234,7 +2341,7 @@ type NodeStatusResponse struct {
 
 func (x *NodeStatusResponse) Reset() {
 	*x = NodeStatusResponse{}
-	mi := &file_v1_network_proto_msgTypes[32]
+	mi := &file_v1_network_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2246,7 +2353,7 @@ func (x *NodeStatusResponse) String() string {
 func (*NodeStatusResponse) ProtoMessage() {}
 
 func (x *NodeStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[32]
+	mi := &file_v1_network_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2259,7 +2366,7 @@ func (x *NodeStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatusResponse.ProtoReflect.Descriptor instead.
 func (*NodeStatusResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{32}
+	return file_v1_network_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *NodeStatusResponse) GetName() string {
@@ -2396,7 +2503,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_v1_network_proto_msgTypes[33]
+	mi := &file_v1_network_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2408,7 +2515,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[33]
+	mi := &file_v1_network_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2421,7 +2528,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{33}
+	return file_v1_network_proto_rawDescGZIP(), []int{35}
 }
 
 type StatusResponse struct {
@@ -2433,7 +2540,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_v1_network_proto_msgTypes[34]
+	mi := &file_v1_network_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2445,7 +2552,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[34]
+	mi := &file_v1_network_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2458,7 +2565,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{34}
+	return file_v1_network_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *StatusResponse) GetRows() []*StatusRow {
@@ -2494,7 +2601,7 @@ type StatusRow struct {
 
 func (x *StatusRow) Reset() {
 	*x = StatusRow{}
-	mi := &file_v1_network_proto_msgTypes[35]
+	mi := &file_v1_network_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2506,7 +2613,7 @@ func (x *StatusRow) String() string {
 func (*StatusRow) ProtoMessage() {}
 
 func (x *StatusRow) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[35]
+	mi := &file_v1_network_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2519,7 +2626,7 @@ func (x *StatusRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRow.ProtoReflect.Descriptor instead.
 func (*StatusRow) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{35}
+	return file_v1_network_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *StatusRow) GetName() string {
@@ -2621,7 +2728,7 @@ type ReadIndexRequest struct {
 
 func (x *ReadIndexRequest) Reset() {
 	*x = ReadIndexRequest{}
-	mi := &file_v1_network_proto_msgTypes[36]
+	mi := &file_v1_network_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2633,7 +2740,7 @@ func (x *ReadIndexRequest) String() string {
 func (*ReadIndexRequest) ProtoMessage() {}
 
 func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[36]
+	mi := &file_v1_network_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2646,7 +2753,7 @@ func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexRequest.ProtoReflect.Descriptor instead.
 func (*ReadIndexRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{36}
+	return file_v1_network_proto_rawDescGZIP(), []int{38}
 }
 
 type ReadIndexResponse struct {
@@ -2658,7 +2765,7 @@ type ReadIndexResponse struct {
 
 func (x *ReadIndexResponse) Reset() {
 	*x = ReadIndexResponse{}
-	mi := &file_v1_network_proto_msgTypes[37]
+	mi := &file_v1_network_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2670,7 +2777,7 @@ func (x *ReadIndexResponse) String() string {
 func (*ReadIndexResponse) ProtoMessage() {}
 
 func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[37]
+	mi := &file_v1_network_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2683,7 +2790,7 @@ func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexResponse.ProtoReflect.Descriptor instead.
 func (*ReadIndexResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{37}
+	return file_v1_network_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ReadIndexResponse) GetIndex() uint64 {
@@ -2701,7 +2808,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_v1_network_proto_msgTypes[38]
+	mi := &file_v1_network_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2713,7 +2820,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[38]
+	mi := &file_v1_network_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2726,7 +2833,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{38}
+	return file_v1_network_proto_rawDescGZIP(), []int{40}
 }
 
 type BackupPart struct {
@@ -2738,7 +2845,7 @@ type BackupPart struct {
 
 func (x *BackupPart) Reset() {
 	*x = BackupPart{}
-	mi := &file_v1_network_proto_msgTypes[39]
+	mi := &file_v1_network_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2750,7 +2857,7 @@ func (x *BackupPart) String() string {
 func (*BackupPart) ProtoMessage() {}
 
 func (x *BackupPart) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[39]
+	mi := &file_v1_network_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2763,7 +2870,7 @@ func (x *BackupPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupPart.ProtoReflect.Descriptor instead.
 func (*BackupPart) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{39}
+	return file_v1_network_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *BackupPart) GetData() []byte {
@@ -2783,7 +2890,7 @@ type WitnessRequest struct {
 
 func (x *WitnessRequest) Reset() {
 	*x = WitnessRequest{}
-	mi := &file_v1_network_proto_msgTypes[40]
+	mi := &file_v1_network_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2795,7 +2902,7 @@ func (x *WitnessRequest) String() string {
 func (*WitnessRequest) ProtoMessage() {}
 
 func (x *WitnessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[40]
+	mi := &file_v1_network_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2808,7 +2915,7 @@ func (x *WitnessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WitnessRequest.ProtoReflect.Descriptor instead.
 func (*WitnessRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{40}
+	return file_v1_network_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *WitnessRequest) GetNode() string {
@@ -2841,7 +2948,7 @@ type WitnessResponse struct {
 
 func (x *WitnessResponse) Reset() {
 	*x = WitnessResponse{}
-	mi := &file_v1_network_proto_msgTypes[41]
+	mi := &file_v1_network_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2853,7 +2960,7 @@ func (x *WitnessResponse) String() string {
 func (*WitnessResponse) ProtoMessage() {}
 
 func (x *WitnessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[41]
+	mi := &file_v1_network_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2866,7 +2973,7 @@ func (x *WitnessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WitnessResponse.ProtoReflect.Descriptor instead.
 func (*WitnessResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{41}
+	return file_v1_network_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *WitnessResponse) GetServer() string {
@@ -2935,7 +3042,7 @@ type ChunkRequest struct {
 
 func (x *ChunkRequest) Reset() {
 	*x = ChunkRequest{}
-	mi := &file_v1_network_proto_msgTypes[42]
+	mi := &file_v1_network_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2947,7 +3054,7 @@ func (x *ChunkRequest) String() string {
 func (*ChunkRequest) ProtoMessage() {}
 
 func (x *ChunkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[42]
+	mi := &file_v1_network_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2960,7 +3067,7 @@ func (x *ChunkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkRequest.ProtoReflect.Descriptor instead.
 func (*ChunkRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{42}
+	return file_v1_network_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ChunkRequest) GetBefore() uint64 {
@@ -2980,7 +3087,7 @@ type ChunkResponse struct {
 
 func (x *ChunkResponse) Reset() {
 	*x = ChunkResponse{}
-	mi := &file_v1_network_proto_msgTypes[43]
+	mi := &file_v1_network_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2992,7 +3099,7 @@ func (x *ChunkResponse) String() string {
 func (*ChunkResponse) ProtoMessage() {}
 
 func (x *ChunkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[43]
+	mi := &file_v1_network_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3005,7 +3112,7 @@ func (x *ChunkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkResponse.ProtoReflect.Descriptor instead.
 func (*ChunkResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{43}
+	return file_v1_network_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ChunkResponse) GetChunk() []byte {
@@ -3025,7 +3132,7 @@ type CosignRequest struct {
 
 func (x *CosignRequest) Reset() {
 	*x = CosignRequest{}
-	mi := &file_v1_network_proto_msgTypes[44]
+	mi := &file_v1_network_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3037,7 +3144,7 @@ func (x *CosignRequest) String() string {
 func (*CosignRequest) ProtoMessage() {}
 
 func (x *CosignRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[44]
+	mi := &file_v1_network_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3050,7 +3157,7 @@ func (x *CosignRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CosignRequest.ProtoReflect.Descriptor instead.
 func (*CosignRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{44}
+	return file_v1_network_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *CosignRequest) GetCheckpoint() []byte {
@@ -3074,7 +3181,7 @@ type CosignResponse struct {
 
 func (x *CosignResponse) Reset() {
 	*x = CosignResponse{}
-	mi := &file_v1_network_proto_msgTypes[45]
+	mi := &file_v1_network_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3086,7 +3193,7 @@ func (x *CosignResponse) String() string {
 func (*CosignResponse) ProtoMessage() {}
 
 func (x *CosignResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[45]
+	mi := &file_v1_network_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3099,7 +3206,7 @@ func (x *CosignResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CosignResponse.ProtoReflect.Descriptor instead.
 func (*CosignResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{45}
+	return file_v1_network_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *CosignResponse) GetLine() string {
@@ -3253,7 +3360,7 @@ const file_v1_network_proto_rawDesc = "" +
 	"\brule_set\x18\x02 \x01(\v2\x13.risknet.v1.RuleSetR\aruleSet\"\x15\n" +
 	"\x13InstitutionsRequest\"S\n" +
 	"\x14InstitutionsResponse\x12;\n" +
-	"\finstitutions\x18\x01 \x03(\v2\x17.risknet.v1.InstitutionR\finstitutions\"\x81\x02\n" +
+	"\finstitutions\x18\x01 \x03(\v2\x17.risknet.v1.InstitutionR\finstitutions\"\xd3\x02\n" +
 	"\vInstitution\x12\x1a\n" +
 	"\breporter\x18\x01 \x01(\tR\breporter\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x1e\n" +
@@ -3265,12 +3372,19 @@ const file_v1_network_proto_rawDesc = "" +
 	"\vauthor_keys\x18\x06 \x03(\v2\x15.risknet.v1.AuthorKeyR\n" +
 	"authorKeys\x12\x14\n" +
 	"\x05stage\x18\a \x01(\tR\x05stage\x12\x1a\n" +
-	"\bpurposes\x18\b \x01(\tR\bpurposes\"p\n" +
+	"\bpurposes\x18\b \x01(\tR\bpurposes\x12\x1a\n" +
+	"\breported\x18\t \x01(\x04R\breported\x12\x16\n" +
+	"\x06errors\x18\n" +
+	" \x01(\x04R\x06errors\x12\x1c\n" +
+	"\tprecision\x18\v \x01(\rR\tprecision\"p\n" +
 	"\tAuthorKey\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06public\x18\x02 \x01(\fR\x06public\x12\x17\n" +
 	"\afrom_ms\x18\x03 \x01(\x03R\x06fromMs\x12\"\n" +
-	"\rretired_at_ms\x18\x04 \x01(\x03R\vretiredAtMs\"\x10\n" +
+	"\rretired_at_ms\x18\x04 \x01(\x03R\vretiredAtMs\"\x0f\n" +
+	"\rPolicyRequest\"(\n" +
+	"\x0ePolicyResponse\x12\x16\n" +
+	"\x06policy\x18\x01 \x01(\fR\x06policy\"\x10\n" +
 	"\x0eKeyringRequest\"\x8d\x01\n" +
 	"\x0fKeyringResponse\x12(\n" +
 	"\x04keys\x18\x01 \x03(\v2\x14.risknet.v1.TokenKeyR\x04keys\x12)\n" +
@@ -3360,7 +3474,7 @@ const file_v1_network_proto_rawDesc = "" +
 	"\x05other\x18\x02 \x01(\fR\x05other2\x85\x01\n" +
 	"\bCommands\x128\n" +
 	"\x06Submit\x12\x19.risknet.v1.SubmitRequest\x1a\x13.risknet.v1.Receipt\x12?\n" +
-	"\x06Absent\x12\x19.risknet.v1.AbsentRequest\x1a\x1a.risknet.v1.AbsentResponse2\xc8\x03\n" +
+	"\x06Absent\x12\x19.risknet.v1.AbsentRequest\x1a\x1a.risknet.v1.AbsentResponse2\x89\x04\n" +
 	"\bRegistry\x12B\n" +
 	"\aNetwork\x12\x1a.risknet.v1.NetworkRequest\x1a\x1b.risknet.v1.NetworkResponse\x12E\n" +
 	"\bListings\x12\x1b.risknet.v1.ListingsRequest\x1a\x1c.risknet.v1.ListingsResponse\x12J\n" +
@@ -3368,7 +3482,8 @@ const file_v1_network_proto_rawDesc = "" +
 	"\bRuleSets\x12\x1b.risknet.v1.RuleSetsRequest\x1a\x1c.risknet.v1.RuleSetsResponse\x12K\n" +
 	"\n" +
 	"RuleSource\x12\x1d.risknet.v1.RuleSourceRequest\x1a\x1e.risknet.v1.RuleSourceResponse\x12Q\n" +
-	"\fInstitutions\x12\x1f.risknet.v1.InstitutionsRequest\x1a .risknet.v1.InstitutionsResponse2L\n" +
+	"\fInstitutions\x12\x1f.risknet.v1.InstitutionsRequest\x1a .risknet.v1.InstitutionsResponse\x12?\n" +
+	"\x06Policy\x12\x19.risknet.v1.PolicyRequest\x1a\x1a.risknet.v1.PolicyResponse2L\n" +
 	"\x06Tokens\x12B\n" +
 	"\aKeyring\x12\x1a.risknet.v1.KeyringRequest\x1a\x1b.risknet.v1.KeyringResponse2\xe4\x01\n" +
 	"\tOverrides\x12B\n" +
@@ -3399,7 +3514,7 @@ func file_v1_network_proto_rawDescGZIP() []byte {
 	return file_v1_network_proto_rawDescData
 }
 
-var file_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_v1_network_proto_goTypes = []any{
 	(*SubmitRequest)(nil),         // 0: risknet.v1.SubmitRequest
 	(*Receipt)(nil),               // 1: risknet.v1.Receipt
@@ -3426,52 +3541,54 @@ var file_v1_network_proto_goTypes = []any{
 	(*InstitutionsResponse)(nil),  // 22: risknet.v1.InstitutionsResponse
 	(*Institution)(nil),           // 23: risknet.v1.Institution
 	(*AuthorKey)(nil),             // 24: risknet.v1.AuthorKey
-	(*KeyringRequest)(nil),        // 25: risknet.v1.KeyringRequest
-	(*KeyringResponse)(nil),       // 26: risknet.v1.KeyringResponse
-	(*TokenKey)(nil),              // 27: risknet.v1.TokenKey
-	(*Override)(nil),              // 28: risknet.v1.Override
-	(*OverridesRequest)(nil),      // 29: risknet.v1.OverridesRequest
-	(*OverridesResponse)(nil),     // 30: risknet.v1.OverridesResponse
-	(*NodeStatusRequest)(nil),     // 31: risknet.v1.NodeStatusRequest
-	(*NodeStatusResponse)(nil),    // 32: risknet.v1.NodeStatusResponse
-	(*StatusRequest)(nil),         // 33: risknet.v1.StatusRequest
-	(*StatusResponse)(nil),        // 34: risknet.v1.StatusResponse
-	(*StatusRow)(nil),             // 35: risknet.v1.StatusRow
-	(*ReadIndexRequest)(nil),      // 36: risknet.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil),     // 37: risknet.v1.ReadIndexResponse
-	(*BackupRequest)(nil),         // 38: risknet.v1.BackupRequest
-	(*BackupPart)(nil),            // 39: risknet.v1.BackupPart
-	(*WitnessRequest)(nil),        // 40: risknet.v1.WitnessRequest
-	(*WitnessResponse)(nil),       // 41: risknet.v1.WitnessResponse
-	(*ChunkRequest)(nil),          // 42: risknet.v1.ChunkRequest
-	(*ChunkResponse)(nil),         // 43: risknet.v1.ChunkResponse
-	(*CosignRequest)(nil),         // 44: risknet.v1.CosignRequest
-	(*CosignResponse)(nil),        // 45: risknet.v1.CosignResponse
-	(*Head)(nil),                  // 46: risknet.v1.Head
-	(*Scope)(nil),                 // 47: risknet.v1.Scope
-	(*Exit)(nil),                  // 48: risknet.v1.Exit
+	(*PolicyRequest)(nil),         // 25: risknet.v1.PolicyRequest
+	(*PolicyResponse)(nil),        // 26: risknet.v1.PolicyResponse
+	(*KeyringRequest)(nil),        // 27: risknet.v1.KeyringRequest
+	(*KeyringResponse)(nil),       // 28: risknet.v1.KeyringResponse
+	(*TokenKey)(nil),              // 29: risknet.v1.TokenKey
+	(*Override)(nil),              // 30: risknet.v1.Override
+	(*OverridesRequest)(nil),      // 31: risknet.v1.OverridesRequest
+	(*OverridesResponse)(nil),     // 32: risknet.v1.OverridesResponse
+	(*NodeStatusRequest)(nil),     // 33: risknet.v1.NodeStatusRequest
+	(*NodeStatusResponse)(nil),    // 34: risknet.v1.NodeStatusResponse
+	(*StatusRequest)(nil),         // 35: risknet.v1.StatusRequest
+	(*StatusResponse)(nil),        // 36: risknet.v1.StatusResponse
+	(*StatusRow)(nil),             // 37: risknet.v1.StatusRow
+	(*ReadIndexRequest)(nil),      // 38: risknet.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),     // 39: risknet.v1.ReadIndexResponse
+	(*BackupRequest)(nil),         // 40: risknet.v1.BackupRequest
+	(*BackupPart)(nil),            // 41: risknet.v1.BackupPart
+	(*WitnessRequest)(nil),        // 42: risknet.v1.WitnessRequest
+	(*WitnessResponse)(nil),       // 43: risknet.v1.WitnessResponse
+	(*ChunkRequest)(nil),          // 44: risknet.v1.ChunkRequest
+	(*ChunkResponse)(nil),         // 45: risknet.v1.ChunkResponse
+	(*CosignRequest)(nil),         // 46: risknet.v1.CosignRequest
+	(*CosignResponse)(nil),        // 47: risknet.v1.CosignResponse
+	(*Head)(nil),                  // 48: risknet.v1.Head
+	(*Scope)(nil),                 // 49: risknet.v1.Scope
+	(*Exit)(nil),                  // 50: risknet.v1.Exit
 }
 var file_v1_network_proto_depIdxs = []int32{
 	6,  // 0: risknet.v1.Receipt.outcomes:type_name -> risknet.v1.Outcome
-	46, // 1: risknet.v1.Receipt.head:type_name -> risknet.v1.Head
+	48, // 1: risknet.v1.Receipt.head:type_name -> risknet.v1.Head
 	1,  // 2: risknet.v1.ForwardAnswer.receipt:type_name -> risknet.v1.Receipt
 	9,  // 3: risknet.v1.NetworkResponse.nodes:type_name -> risknet.v1.Node
-	46, // 4: risknet.v1.NetworkResponse.head:type_name -> risknet.v1.Head
+	48, // 4: risknet.v1.NetworkResponse.head:type_name -> risknet.v1.Head
 	11, // 5: risknet.v1.ListingsRequest.tokens:type_name -> risknet.v1.AskedListing
 	13, // 6: risknet.v1.ListingsResponse.listings:type_name -> risknet.v1.Listing
-	46, // 7: risknet.v1.ListingsResponse.head:type_name -> risknet.v1.Head
-	47, // 8: risknet.v1.Listing.scope:type_name -> risknet.v1.Scope
+	48, // 7: risknet.v1.ListingsResponse.head:type_name -> risknet.v1.Head
+	49, // 8: risknet.v1.Listing.scope:type_name -> risknet.v1.Scope
 	14, // 9: risknet.v1.Listing.evidence:type_name -> risknet.v1.Evidence
-	48, // 10: risknet.v1.Listing.exit:type_name -> risknet.v1.Exit
+	50, // 10: risknet.v1.Listing.exit:type_name -> risknet.v1.Exit
 	18, // 11: risknet.v1.RuleSetsResponse.rule_sets:type_name -> risknet.v1.RuleSet
 	18, // 12: risknet.v1.RuleSourceResponse.rule_set:type_name -> risknet.v1.RuleSet
 	23, // 13: risknet.v1.InstitutionsResponse.institutions:type_name -> risknet.v1.Institution
 	24, // 14: risknet.v1.Institution.author_keys:type_name -> risknet.v1.AuthorKey
-	27, // 15: risknet.v1.KeyringResponse.keys:type_name -> risknet.v1.TokenKey
-	47, // 16: risknet.v1.KeyringResponse.scopes:type_name -> risknet.v1.Scope
+	29, // 15: risknet.v1.KeyringResponse.keys:type_name -> risknet.v1.TokenKey
+	49, // 16: risknet.v1.KeyringResponse.scopes:type_name -> risknet.v1.Scope
 	11, // 17: risknet.v1.Override.tokens:type_name -> risknet.v1.AskedListing
-	28, // 18: risknet.v1.OverridesResponse.overrides:type_name -> risknet.v1.Override
-	35, // 19: risknet.v1.StatusResponse.rows:type_name -> risknet.v1.StatusRow
+	30, // 18: risknet.v1.OverridesResponse.overrides:type_name -> risknet.v1.Override
+	37, // 19: risknet.v1.StatusResponse.rows:type_name -> risknet.v1.StatusRow
 	0,  // 20: risknet.v1.Commands.Submit:input_type -> risknet.v1.SubmitRequest
 	4,  // 21: risknet.v1.Commands.Absent:input_type -> risknet.v1.AbsentRequest
 	7,  // 22: risknet.v1.Registry.Network:input_type -> risknet.v1.NetworkRequest
@@ -3480,40 +3597,42 @@ var file_v1_network_proto_depIdxs = []int32{
 	16, // 25: risknet.v1.Registry.RuleSets:input_type -> risknet.v1.RuleSetsRequest
 	19, // 26: risknet.v1.Registry.RuleSource:input_type -> risknet.v1.RuleSourceRequest
 	21, // 27: risknet.v1.Registry.Institutions:input_type -> risknet.v1.InstitutionsRequest
-	25, // 28: risknet.v1.Tokens.Keyring:input_type -> risknet.v1.KeyringRequest
-	28, // 29: risknet.v1.Overrides.PutOverride:input_type -> risknet.v1.Override
-	28, // 30: risknet.v1.Overrides.RemoveOverride:input_type -> risknet.v1.Override
-	29, // 31: risknet.v1.Overrides.ListOverrides:input_type -> risknet.v1.OverridesRequest
-	31, // 32: risknet.v1.Cluster.NodeStatus:input_type -> risknet.v1.NodeStatusRequest
-	33, // 33: risknet.v1.Cluster.Status:input_type -> risknet.v1.StatusRequest
-	38, // 34: risknet.v1.Cluster.Backup:input_type -> risknet.v1.BackupRequest
-	0,  // 35: risknet.v1.Peers.Forward:input_type -> risknet.v1.SubmitRequest
-	36, // 36: risknet.v1.Peers.ReadIndex:input_type -> risknet.v1.ReadIndexRequest
-	40, // 37: risknet.v1.Peers.Witness:input_type -> risknet.v1.WitnessRequest
-	42, // 38: risknet.v1.Peers.Chunk:input_type -> risknet.v1.ChunkRequest
-	44, // 39: risknet.v1.Peers.Cosign:input_type -> risknet.v1.CosignRequest
-	1,  // 40: risknet.v1.Commands.Submit:output_type -> risknet.v1.Receipt
-	5,  // 41: risknet.v1.Commands.Absent:output_type -> risknet.v1.AbsentResponse
-	8,  // 42: risknet.v1.Registry.Network:output_type -> risknet.v1.NetworkResponse
-	12, // 43: risknet.v1.Registry.Listings:output_type -> risknet.v1.ListingsResponse
-	13, // 44: risknet.v1.Registry.ExportListings:output_type -> risknet.v1.Listing
-	17, // 45: risknet.v1.Registry.RuleSets:output_type -> risknet.v1.RuleSetsResponse
-	20, // 46: risknet.v1.Registry.RuleSource:output_type -> risknet.v1.RuleSourceResponse
-	22, // 47: risknet.v1.Registry.Institutions:output_type -> risknet.v1.InstitutionsResponse
-	26, // 48: risknet.v1.Tokens.Keyring:output_type -> risknet.v1.KeyringResponse
-	30, // 49: risknet.v1.Overrides.PutOverride:output_type -> risknet.v1.OverridesResponse
-	30, // 50: risknet.v1.Overrides.RemoveOverride:output_type -> risknet.v1.OverridesResponse
-	30, // 51: risknet.v1.Overrides.ListOverrides:output_type -> risknet.v1.OverridesResponse
-	32, // 52: risknet.v1.Cluster.NodeStatus:output_type -> risknet.v1.NodeStatusResponse
-	34, // 53: risknet.v1.Cluster.Status:output_type -> risknet.v1.StatusResponse
-	39, // 54: risknet.v1.Cluster.Backup:output_type -> risknet.v1.BackupPart
-	3,  // 55: risknet.v1.Peers.Forward:output_type -> risknet.v1.ForwardAnswer
-	37, // 56: risknet.v1.Peers.ReadIndex:output_type -> risknet.v1.ReadIndexResponse
-	41, // 57: risknet.v1.Peers.Witness:output_type -> risknet.v1.WitnessResponse
-	43, // 58: risknet.v1.Peers.Chunk:output_type -> risknet.v1.ChunkResponse
-	45, // 59: risknet.v1.Peers.Cosign:output_type -> risknet.v1.CosignResponse
-	40, // [40:60] is the sub-list for method output_type
-	20, // [20:40] is the sub-list for method input_type
+	25, // 28: risknet.v1.Registry.Policy:input_type -> risknet.v1.PolicyRequest
+	27, // 29: risknet.v1.Tokens.Keyring:input_type -> risknet.v1.KeyringRequest
+	30, // 30: risknet.v1.Overrides.PutOverride:input_type -> risknet.v1.Override
+	30, // 31: risknet.v1.Overrides.RemoveOverride:input_type -> risknet.v1.Override
+	31, // 32: risknet.v1.Overrides.ListOverrides:input_type -> risknet.v1.OverridesRequest
+	33, // 33: risknet.v1.Cluster.NodeStatus:input_type -> risknet.v1.NodeStatusRequest
+	35, // 34: risknet.v1.Cluster.Status:input_type -> risknet.v1.StatusRequest
+	40, // 35: risknet.v1.Cluster.Backup:input_type -> risknet.v1.BackupRequest
+	0,  // 36: risknet.v1.Peers.Forward:input_type -> risknet.v1.SubmitRequest
+	38, // 37: risknet.v1.Peers.ReadIndex:input_type -> risknet.v1.ReadIndexRequest
+	42, // 38: risknet.v1.Peers.Witness:input_type -> risknet.v1.WitnessRequest
+	44, // 39: risknet.v1.Peers.Chunk:input_type -> risknet.v1.ChunkRequest
+	46, // 40: risknet.v1.Peers.Cosign:input_type -> risknet.v1.CosignRequest
+	1,  // 41: risknet.v1.Commands.Submit:output_type -> risknet.v1.Receipt
+	5,  // 42: risknet.v1.Commands.Absent:output_type -> risknet.v1.AbsentResponse
+	8,  // 43: risknet.v1.Registry.Network:output_type -> risknet.v1.NetworkResponse
+	12, // 44: risknet.v1.Registry.Listings:output_type -> risknet.v1.ListingsResponse
+	13, // 45: risknet.v1.Registry.ExportListings:output_type -> risknet.v1.Listing
+	17, // 46: risknet.v1.Registry.RuleSets:output_type -> risknet.v1.RuleSetsResponse
+	20, // 47: risknet.v1.Registry.RuleSource:output_type -> risknet.v1.RuleSourceResponse
+	22, // 48: risknet.v1.Registry.Institutions:output_type -> risknet.v1.InstitutionsResponse
+	26, // 49: risknet.v1.Registry.Policy:output_type -> risknet.v1.PolicyResponse
+	28, // 50: risknet.v1.Tokens.Keyring:output_type -> risknet.v1.KeyringResponse
+	32, // 51: risknet.v1.Overrides.PutOverride:output_type -> risknet.v1.OverridesResponse
+	32, // 52: risknet.v1.Overrides.RemoveOverride:output_type -> risknet.v1.OverridesResponse
+	32, // 53: risknet.v1.Overrides.ListOverrides:output_type -> risknet.v1.OverridesResponse
+	34, // 54: risknet.v1.Cluster.NodeStatus:output_type -> risknet.v1.NodeStatusResponse
+	36, // 55: risknet.v1.Cluster.Status:output_type -> risknet.v1.StatusResponse
+	41, // 56: risknet.v1.Cluster.Backup:output_type -> risknet.v1.BackupPart
+	3,  // 57: risknet.v1.Peers.Forward:output_type -> risknet.v1.ForwardAnswer
+	39, // 58: risknet.v1.Peers.ReadIndex:output_type -> risknet.v1.ReadIndexResponse
+	43, // 59: risknet.v1.Peers.Witness:output_type -> risknet.v1.WitnessResponse
+	45, // 60: risknet.v1.Peers.Chunk:output_type -> risknet.v1.ChunkResponse
+	47, // 61: risknet.v1.Peers.Cosign:output_type -> risknet.v1.CosignResponse
+	41, // [41:62] is the sub-list for method output_type
+	20, // [20:41] is the sub-list for method input_type
 	20, // [20:20] is the sub-list for extension type_name
 	20, // [20:20] is the sub-list for extension extendee
 	0,  // [0:20] is the sub-list for field type_name
@@ -3532,7 +3651,7 @@ func file_v1_network_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_network_proto_rawDesc), len(file_v1_network_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   46,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   6,
 		},

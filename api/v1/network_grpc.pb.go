@@ -179,6 +179,7 @@ const (
 	Registry_RuleSets_FullMethodName       = "/risknet.v1.Registry/RuleSets"
 	Registry_RuleSource_FullMethodName     = "/risknet.v1.Registry/RuleSource"
 	Registry_Institutions_FullMethodName   = "/risknet.v1.Registry/Institutions"
+	Registry_Policy_FullMethodName         = "/risknet.v1.Registry/Policy"
 )
 
 // RegistryClient is the client API for Registry service.
@@ -193,6 +194,8 @@ type RegistryClient interface {
 	RuleSets(ctx context.Context, in *RuleSetsRequest, opts ...grpc.CallOption) (*RuleSetsResponse, error)
 	RuleSource(ctx context.Context, in *RuleSourceRequest, opts ...grpc.CallOption) (*RuleSourceResponse, error)
 	Institutions(ctx context.Context, in *InstitutionsRequest, opts ...grpc.CallOption) (*InstitutionsResponse, error)
+	// Policy says how reports are weighed.
+	Policy(ctx context.Context, in *PolicyRequest, opts ...grpc.CallOption) (*PolicyResponse, error)
 }
 
 type registryClient struct {
@@ -272,6 +275,16 @@ func (c *registryClient) Institutions(ctx context.Context, in *InstitutionsReque
 	return out, nil
 }
 
+func (c *registryClient) Policy(ctx context.Context, in *PolicyRequest, opts ...grpc.CallOption) (*PolicyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PolicyResponse)
+	err := c.cc.Invoke(ctx, Registry_Policy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // RegistryServer is the server API for Registry service.
 // All implementations must embed UnimplementedRegistryServer
 // for forward compatibility.
@@ -284,6 +297,8 @@ type RegistryServer interface {
 	RuleSets(context.Context, *RuleSetsRequest) (*RuleSetsResponse, error)
 	RuleSource(context.Context, *RuleSourceRequest) (*RuleSourceResponse, error)
 	Institutions(context.Context, *InstitutionsRequest) (*InstitutionsResponse, error)
+	// Policy says how reports are weighed.
+	Policy(context.Context, *PolicyRequest) (*PolicyResponse, error)
 	mustEmbedUnimplementedRegistryServer()
 }
 
@@ -311,6 +326,9 @@ func (UnimplementedRegistryServer) RuleSource(context.Context, *RuleSourceReques
 }
 func (UnimplementedRegistryServer) Institutions(context.Context, *InstitutionsRequest) (*InstitutionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Institutions not implemented")
+}
+func (UnimplementedRegistryServer) Policy(context.Context, *PolicyRequest) (*PolicyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Policy not implemented")
 }
 func (UnimplementedRegistryServer) mustEmbedUnimplementedRegistryServer() {}
 func (UnimplementedRegistryServer) testEmbeddedByValue()                  {}
@@ -434,6 +452,24 @@ func _Registry_Institutions_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Registry_Policy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PolicyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistryServer).Policy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Registry_Policy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistryServer).Policy(ctx, req.(*PolicyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Registry_ServiceDesc is the grpc.ServiceDesc for Registry service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -460,6 +496,10 @@ var Registry_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Institutions",
 			Handler:    _Registry_Institutions_Handler,
+		},
+		{
+			MethodName: "Policy",
+			Handler:    _Registry_Policy_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

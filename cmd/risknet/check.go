@@ -27,6 +27,7 @@ type reasonJSON struct {
 	Reporter   string    `json:"reporter,omitempty"`
 	ReportedAt string    `json:"reported_at,omitempty"`
 	ExpiresAt  string    `json:"expires_at,omitempty"`
+	State      string    `json:"state,omitempty"`
 	Exit       *exitJSON `json:"exit,omitempty"`
 }
 
@@ -35,11 +36,32 @@ func reasonsOf(list []*apiv1.Reason) []reasonJSON {
 	for _, r := range list {
 		reason := reasonJSON{Rule: r.Rule, Listing: r.Listing, Code: r.Code, Level: r.Level, Text: r.Text, TextZH: r.TextZh,
 			Advice: r.Advice, List: r.List, Role: r.Role, Reporter: r.Reporter, ReportedAt: moment(r.ReportedAtMs),
-			ExpiresAt: moment(r.ExpiresAtMs), Exit: exitOf(r.Exit)}
+			ExpiresAt: moment(r.ExpiresAtMs), State: r.State, Exit: exitOf(r.Exit)}
 		if r.Subject >= 0 {
 			reason.Subject = &r.Subject
 		}
 		out = append(out, reason)
+	}
+	return out
+}
+
+// weightJSON says why the listings of a subject may advise what they may.
+type weightJSON struct {
+	Subject    int32  `json:"subject"`
+	Confidence uint32 `json:"confidence"`
+	Origins    uint32 `json:"origins"`
+	Authority  bool   `json:"authority"`
+	AtMost     string `json:"at_most"`
+	ReviewDue  bool   `json:"review_due"`
+	Policy     uint32 `json:"policy"`
+	Text       string `json:"text"`
+}
+
+func weightsOf(list []*apiv1.Weight) []weightJSON {
+	var out []weightJSON
+	for _, w := range list {
+		out = append(out, weightJSON{Subject: w.Subject, Confidence: w.Confidence, Origins: w.Origins, Authority: w.Authority,
+			AtMost: w.AtMost, ReviewDue: w.ReviewDue, Policy: w.Policy, Text: w.Text})
 	}
 	return out
 }
@@ -55,6 +77,7 @@ type checkJSON struct {
 	Advice       string       `json:"advice"`
 	Listed       bool         `json:"listed"`
 	Reasons      []reasonJSON `json:"reasons"`
+	Weights      []weightJSON `json:"weights,omitempty"`
 	RulesVersion uint32       `json:"rules_version"`
 	Size         uint64       `json:"size"`
 	Root         string       `json:"root"`
@@ -67,7 +90,7 @@ type checkJSON struct {
 }
 
 func checkOf(r *apiv1.CheckResponse) checkJSON {
-	out := checkJSON{Advice: r.Advice, Listed: r.Listed, Reasons: reasonsOf(r.Reasons), RulesVersion: r.RulesVersion,
+	out := checkJSON{Advice: r.Advice, Listed: r.Listed, Reasons: reasonsOf(r.Reasons), Weights: weightsOf(r.Weights), RulesVersion: r.RulesVersion,
 		Size: r.Size, Root: fmt.Sprintf("%x", r.Root), AgeMS: r.AgeMs, Reporters: r.Reporters, Stale: r.Stale, Enforced: enforcedOf(r), Shadow: r.Shadow}
 	for _, t := range r.Trace {
 		out.Trace = append(out.Trace, traceJSON{Rule: t.Rule, Value: t.Value, Error: t.Error, Cost: t.Cost})
@@ -180,6 +203,9 @@ func printCheck(w io.Writer, out checkJSON) {
 	}
 	if len(lines) > 0 {
 		rows(w, table.Row{"reason", "code", "level", "advice", "text"}, lines)
+	}
+	for _, weight := range out.Weights {
+		fmt.Fprintf(w, "subject %d: %s\n", weight.Subject+1, weight.Text)
 	}
 	for _, r := range out.Reasons {
 		if r.Exit != nil {

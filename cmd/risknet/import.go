@@ -25,7 +25,7 @@ var reportFlags = []struct{ name, value, usage string }{
 	{"expires", "720h", "when the listings end: a duration such as 30d, or a time"},
 	{"advice", "", "allow … deny (default deny on the black list, step_up at level 3 or on the hint list, observe on the watch list)"},
 	{"origin", "own", "own, authority:NAME or copy:NAME"},
-	{"tier", "1", "standard of proof, 0 to 3"},
+	{"tier", "2", "standard of proof: 0 suspicion, 1 probable, 2 established, 3 judged"},
 	{"role", "suspect", "suspect, victim or linked"},
 	{"category", "", "category of the risk"},
 	{"purposes", "all", "what the data may be used for: onboarding+transaction_screening+aml+investigation"},

@@ -25,6 +25,9 @@ type institutionJSON struct {
 	Commitment string `json:"commitment"`
 	Stage      string `json:"stage"`
 	Purposes   string `json:"purposes"`
+	Reported   uint64 `json:"reported"`
+	Errors     uint64 `json:"errors"`
+	Precision  uint32 `json:"precision"`
 }
 
 func newInstitutionListCommand() *cobra.Command {
@@ -46,11 +49,11 @@ purposes are those of the move to signed, with + between.`,
 			}
 			out, lines := []institutionJSON{}, []table.Row{}
 			for _, i := range list {
-				out = append(out, institutionJSON{i.Reporter, i.Role, i.Keys, moment(i.AdmittedAtMs), fmt.Sprintf("%x", i.Commitment), i.Stage, i.Purposes})
-				lines = append(lines, table.Row{i.Reporter, i.Role, i.Stage, i.Purposes, i.Keys, moment(i.AdmittedAtMs)})
+				out = append(out, institutionJSON{i.Reporter, i.Role, i.Keys, moment(i.AdmittedAtMs), fmt.Sprintf("%x", i.Commitment), i.Stage, i.Purposes, i.Reported, i.Errors, i.Precision})
+				lines = append(lines, table.Row{i.Reporter, i.Role, i.Stage, i.Purposes, i.Reported, i.Errors, i.Keys, moment(i.AdmittedAtMs)})
 			}
 			return emit(cmd, out, func(w io.Writer) {
-				rows(w, table.Row{"reporter", "role", "stage", "purposes", "keys", "entered"}, lines)
+				rows(w, table.Row{"reporter", "role", "stage", "purposes", "reported", "errors", "keys", "entered"}, lines)
 			})
 		}}
 }
