@@ -41,6 +41,7 @@ func (s *Store) Replay(leaves []Replayed) error {
 func (s *Store) replayCut(leaves []Replayed) (done int, err error) {
 	defer s.now.Load().gen.caught(&err)
 	c := s.begin()
+	c.replaying = true
 	defer c.txn.Discard()
 	for done < len(leaves) && (done == 0 || c.hasRoom()) {
 		if err := c.replay(leaves[done]); err != nil {

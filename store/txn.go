@@ -58,6 +58,8 @@ type cut struct {
 	writes  int64
 	changed map[byte]bool // small tables
 
+	replaying bool // of leaves whose bodies may be gone
+
 	soonest [2]int64
 	added   [2][]dueEntry // put in this cut
 	removed map[string]bool
@@ -258,7 +260,7 @@ func (c *cut) committedDue(table byte, now int64, limit int) []dueEntry {
 // and nothing erases those yet: one that is missing is damage.
 func (c *cut) Body(id risk.ItemID) (risk.Body, error) {
 	body, err := readBody(c.txn, id)
-	if err == nil && body.Erased() {
+	if err == nil && body.Erased() && !c.replaying {
 		err = fmt.Errorf("%w: body %s is missing", ErrDamaged, id)
 	}
 	return body, err

@@ -50,7 +50,7 @@ type world struct {
 // newWorld is founded, and has admitted two members.
 func newWorld() *world {
 	w := &world{hub: newAuthor('h', 2), acq: newAuthor('a', 1), bank: newAuthor('b', 1), now: worldStart}
-	found := &risk.Found{Name: "net", Origin: "net.example/log", Protocol: 1, Threshold: 2,
+	found := &risk.Found{Name: "net", Origin: "net.example/log", Protocol: risk.ProtocolVersion, Threshold: 2,
 		HubKeys: []risk.PublicKey{publicOf(w.hub.keys[0]), publicOf(w.hub.keys[1])}, EpochKey: risk.Hash{9}}
 	w.network = w.propose(w.hub, found, nil, nil).ID()
 	for _, a := range []author{w.acq, w.bank} {
