@@ -33,11 +33,12 @@ var rooms = map[string][]string{
 	"enrol":          {"api/v1", "risk", "node", "client"},
 	"audit":          {"api/v1", "risk", "token", "rules", "ledger", "store", "check", "node", "client"},
 	"audit/outsider": {},
+	"replay":         {"risk", "token", "rules/industry", "store", "check", "node"},
 	"testnet":        {"api/v1", "risk", "token", "rules", "rules/industry", "node", "client", "enrol"},
 	"testnet/sim":    {"api/v1", "risk", "token", "rules", "rules/industry", "node", "client", "testnet"},
 	"testnet/bugs":   {},
 	"testnet/chaos":  {"api/v1", "risk", "token", "rules/industry", "node", "client", "testnet", "fault"},
-	"cmd/risknet":    {"api/v1", "audit", "ledger", "risk", "token", "rules", "rules/industry", "node", "client", "enrol", "testnet"},
+	"cmd/risknet":    {"api/v1", "audit", "ledger", "risk", "token", "rules", "rules/industry", "node", "client", "enrol", "testnet", "replay"},
 	"":               {},
 }
 
@@ -52,6 +53,7 @@ var libraries = map[string][]string{
 	"github.com/prometheus/client_golang": {"node"},
 	"github.com/spf13/cobra":              {"cmd/risknet"},
 	"github.com/nyaruka/phonenumbers":     {"token"},
+	"gonum.org/v1/plot":                   {"replay"},
 }
 
 // forbidden calls, by room: what would make two replicas differ, or a read wait.

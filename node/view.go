@@ -11,6 +11,9 @@ import (
 	"github.com/risknet/risknet/token"
 )
 
+// SourceOf lets check read a store.
+func SourceOf(r *store.Reader) check.Source { return &source{r} }
+
 // source lets check read the store: this is where the two meet.
 type source struct{ *store.Reader }
 
@@ -38,8 +41,7 @@ func (n *Node) absorb(cut store.Cut) {
 		// Before the view: see checkService.answer.
 		n.loadOrLackKeys()
 	}
-	batch := check.Batch{Version: cut.Version, Head: cut.Head, Time: cut.Time,
-		Linked: touched(cut.Linked), Unlinked: touched(cut.Unlinked)}
+	batch := BatchOf(cut)
 	if cut.RulesChanged {
 		sets, err := n.ruleSets()
 		if err != nil {
@@ -77,6 +79,12 @@ func (n *Node) absorb(cut store.Cut) {
 		default: // keepMembers knows already
 		}
 	}
+}
+
+// BatchOf is a cut as check takes it, without rules and policy.
+func BatchOf(cut store.Cut) check.Batch {
+	return check.Batch{Version: cut.Version, Head: cut.Head, Time: cut.Time,
+		Linked: touched(cut.Linked), Unlinked: touched(cut.Unlinked)}
 }
 
 func touched(list []store.Touched) []check.Touched {
