@@ -36,7 +36,9 @@ func (c *Checker) Check(q *Query, v *risk.Verdict) error {
 		c.counters.retries.Add(1)
 	}
 	w.count()
+	w.moves(q)
 	w.decide()
+	w.learnMoves(q)
 	w.finish()
 	return nil
 }

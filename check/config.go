@@ -19,6 +19,10 @@ type Config struct {
 	// what it reports itself. Zero means none.
 	Self risk.ID
 
+	// Dynamics is what this node has seen itself, for rules that ask for it. Nil means
+	// that nothing is remembered.
+	Dynamics *Dynamics
+
 	// Now is this node's clock. A listing is judged at Now, but never before the
 	// network's time: neither a caller's clock nor one of ours that is slow can
 	// clear what the network holds. Zero means the system's clock.

@@ -77,6 +77,7 @@ type work struct {
 	byRole   [risk.Roles]tally
 	byKind   [risk.Kinds]tally
 	tallied  bool
+	seen     seen
 
 	program *rules.Program // of the check before
 

@@ -39,6 +39,8 @@ type network struct {
 	now     int64 // of everybody
 	entries uint64
 	tokens  map[identifier]risk.Asked
+
+	customers int // room for so many in each institution's dynamics
 }
 
 type identifier struct {
@@ -49,8 +51,8 @@ type identifier struct {
 const day = int64(24 * time.Hour / time.Millisecond)
 
 // found begins a network of some institutions, with a rule set in force.
-func found(at int64, institutions []uint32, rules []byte) (n *network, err error) {
-	n = &network{now: at, members: map[uint32]*member{}, tokens: map[identifier]risk.Asked{}}
+func found(at int64, institutions []uint32, rules []byte, customers int) (n *network, err error) {
+	n = &network{now: at, customers: customers, members: map[uint32]*member{}, tokens: map[identifier]risk.Asked{}}
 	if n.dir, err = os.MkdirTemp("", "risknet-replay-"); err != nil {
 		return nil, err
 	}
@@ -95,7 +97,7 @@ func (n *network) open(joining map[uint32]*member, rules []byte) error {
 	for i, m := range joining {
 		var alarm error // nothing of a replay may go wrong
 		checker, err := check.New(check.Config{Self: m.reporter, Alarm: func(err error) { alarm = err }, MaxAge: 100 * 366 * 24 * time.Hour,
-			Now: func() time.Time { return time.UnixMilli(n.now) }})
+			Dynamics: check.NewDynamics(n.customers), Now: func() time.Time { return time.UnixMilli(n.now) }})
 		if err != nil {
 			return err
 		}

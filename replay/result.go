@@ -13,8 +13,8 @@ type Result struct {
 type Tally struct {
 	Frauds  map[uint8]int // caught, by scenario
 	Stopped int           // good payments
-	// Protected are the times from the first report about a terminal to the first fraud
-	// there that was stopped, in milliseconds.
+	// Protected are, for each terminal where reports helped to stop a fraud, the times
+	// from the earliest report that stood then to the first such fraud, in milliseconds.
 	Protected []int64
 
 	seen map[uint32]bool // terminals where a fraud was stopped
@@ -22,8 +22,9 @@ type Tally struct {
 
 func newTally() *Tally { return &Tally{Frauds: map[uint8]int{}, seen: map[uint32]bool{}} }
 
-// add counts one payment. Began says when a terminal was first reported.
-func (t *Tally) add(p *Payment, stopped bool, began map[uint32]int64) {
+// add counts one payment. Reported is when the terminal's earliest report was made; 0
+// if none stands.
+func (t *Tally) add(p *Payment, stopped bool, reported int64) {
 	if !stopped {
 		return
 	}
@@ -32,9 +33,9 @@ func (t *Tally) add(p *Payment, stopped bool, began map[uint32]int64) {
 		return
 	}
 	t.Frauds[p.Scenario]++
-	if at, known := began[p.Terminal]; known && !t.seen[p.Terminal] {
+	if reported != 0 && !t.seen[p.Terminal] {
 		t.seen[p.Terminal] = true
-		t.Protected = append(t.Protected, p.At-at)
+		t.Protected = append(t.Protected, p.At-reported)
 	}
 }
 
@@ -60,8 +61,7 @@ func total(by map[uint8]int) int {
 	return n
 }
 
-// ProtectedAfter is the median time from a terminal's first report to the first fraud
-// stopped there, in milliseconds; 0 if there was none.
+// ProtectedAfter is the median of Protected, 0 if there is none.
 func (t *Tally) ProtectedAfter() int64 {
 	if len(t.Protected) == 0 {
 		return 0

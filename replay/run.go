@@ -21,6 +21,8 @@ type Options struct {
 	Life         time.Duration // of a report under the policies of old, and of a case
 	NoAmountRule bool          // leave out the rule for large amounts
 	Progress     func(payments int)
+
+	customers int // room for so many in what an institution remembers
 }
 
 // The policies that are compared.
@@ -77,6 +79,7 @@ func Run(ctx context.Context, payments []Payment, o Options) (*Result, error) {
 	if len(payments) == 0 {
 		return nil, fmt.Errorf("file: holds no payment")
 	}
+	o.customers = 4 * customersOf(payments) / int(o.Institutions)
 	everybody := make([]uint32, o.Institutions)
 	for i := range everybody {
 		everybody[i] = uint32(i)
@@ -108,7 +111,6 @@ type play struct {
 	names   []string // of the policies that it judges
 
 	tallies map[string]*Tally
-	began   map[uint32]int64 // when the first fraud at a terminal was reported
 }
 
 // byShadow: the policies of old are rules in shadow mode.
@@ -126,11 +128,11 @@ func byAdvice(v *risk.Verdict, stopped map[string]bool) {
 }
 
 func (pl *play) run(ctx context.Context, payments []Payment, institutions []uint32) error {
-	n, err := found(payments[0].At-day, institutions, pl.rules)
+	n, err := found(payments[0].At-day, institutions, pl.rules, pl.options.customers)
 	if err != nil {
 		return err
 	}
-	pl.tallies, pl.began = map[string]*Tally{}, map[uint32]int64{}
+	pl.tallies = map[string]*Tally{}
 	stopped := map[string]bool{}
 	for _, name := range pl.names {
 		pl.tallies[name], stopped[name] = newTally(), false
@@ -169,7 +171,7 @@ func (pl *play) through(ctx context.Context, n *network, payments []Payment, sto
 		}
 		pl.judge(v, stopped)
 		for name, tally := range pl.tallies {
-			tally.add(p, stopped[name], pl.began)
+			tally.add(p, stopped[name], reportedAt(v))
 		}
 		if p.Fraud {
 			losses = append(losses, loss{p, spokeOfTheCard(v)})
@@ -184,14 +186,30 @@ func (pl *play) through(ctx context.Context, n *network, payments []Payment, sto
 // learn is the moment in which an institution hears of a fraud.
 func (pl *play) learn(n *network, l loss, delay int64) error {
 	n.now = max(n.now, l.At+delay)
-	if _, known := pl.began[l.Terminal]; !known {
-		pl.began[l.Terminal] = n.now
-	}
 	return pl.reports(n, n.members[l.Customer%pl.options.Institutions], l)
+}
+
+// reportedAt is when the earliest of the reports was made that stand.
+func reportedAt(v *risk.Verdict) int64 {
+	at := int64(0)
+	for i := range v.Reasons {
+		if r := &v.Reasons[i]; r.Rule == "" && (at == 0 || r.ReportedAt < at) {
+			at = r.ReportedAt
+		}
+	}
+	return at
 }
 
 func spokeOfTheCard(v *risk.Verdict) bool {
 	return slices.ContainsFunc(v.Reasons, func(r risk.Reason) bool { return slices.Contains(cardRules, r.Rule) })
+}
+
+func customersOf(payments []Payment) int {
+	seen := map[uint32]bool{}
+	for i := range payments {
+		seen[payments[i].Customer] = true
+	}
+	return len(seen)
 }
 
 // gather adds up what several passes have seen.

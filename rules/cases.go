@@ -25,6 +25,7 @@ type Result struct {
 //     phase: in
 //     payment: {amount: 500000, currency: CNY, time: "2026-03-01T23:30:00+08:00"}
 //     present: [device]
+//     seen: {payer: {habit_payments: 12, excess: 500}}
 //     listed: {payee: {level: 2, codes: [46], reporters: 2, black: true}}
 //     want: {advice: deny, rules: [payee-gambling], shadow: []}
 //
@@ -69,7 +70,7 @@ func (s *sheet) readTest(p *Program, n *yaml.Node) *test {
 	t := &test{}
 	defer func() { s.test = "" }()
 	s.test = valueOf(n, "name")
-	fields := s.fields(n, "the test", "name", "phase", "payment", "present", "listed", "want")
+	fields := s.fields(n, "the test", "name", "phase", "payment", "present", "listed", "seen", "want")
 	t.name = s.text(s.need(fields, n, "name", "say what the test shows"), "name", risk.MaxTextBytes)
 	if v := fields["payment"]; v != nil {
 		s.readPayment(v, &t.facts.Payment)
@@ -90,6 +91,9 @@ func (s *sheet) readTest(p *Program, n *yaml.Node) *test {
 	}
 	if v := fields["listed"]; v != nil {
 		s.readListed(v, &t.facts)
+	}
+	if v := fields["seen"]; v != nil {
+		s.readSeen(v, &t.facts)
 	}
 	if v := s.need(fields, n, "want", "give the advice and the rules that fire, as {advice: deny, rules: [id]}"); v != nil {
 		s.readWant(p, v, t)

@@ -24,6 +24,7 @@ type Program struct {
 	table   *table
 	rules   []*compiled
 	index   [risk.Phases]index
+	wants   Wants
 	metered func() ([]cel.Program, error)
 }
 
@@ -36,6 +37,7 @@ type compiled struct {
 	rest  cel.Program // the whole expression in cel-go; nil when the guards are all of it
 	needs subjects    // it cannot fire unless one of these is listed; 0 for no such need
 	key   key
+	moves subjects // of which it reads what this node has seen
 }
 
 // Compile reads, checks and prepares a rule set. The error is [Problems] with
@@ -64,6 +66,9 @@ func Compile(source []byte) (*Program, error) {
 		r.when = nil
 	}
 	p.chooseKeys()
+	for _, r := range p.rules {
+		p.wants.add(r.moves)
+	}
 	for phase := risk.PhasePre; phase < risk.Phases; phase++ {
 		p.index[phase] = newIndex(p.rules, phase)
 	}
@@ -183,6 +188,7 @@ func (c *compiler) prepare(r *Rule, checked *cel.Ast) *compiled {
 	rule := &compiled{Rule: r, ast: checked}
 	whole := true
 	closer := &closer{ast: checked.NativeRep(), table: c.table}
+	rule.moves = closer.moves()
 	for _, e := range conjuncts(checked.NativeRep().Expr(), nil) {
 		guard := closer.flag(e)
 		if guard == nil {

@@ -9,7 +9,7 @@ const MaxCodes = 64
 // Facts is what the rules may know in one check. One goroutine owns it: Decide
 // keeps the position of a loop in it.
 //
-// Where an About is not Listed, every field of it but Present is zero; and Any
+// Where an About is not Listed, every field of it but Present and Moves is zero; and Any
 // is Listed whenever one of the others is. The index of a [Program] relies on
 // both to pass over rules that ask for a listing.
 type Facts struct {
@@ -40,6 +40,7 @@ type About struct {
 	Confidence int // 0 to 1000
 	Origins    int // independent ones
 	Authority  bool
+	Moves      Moves       // what this node itself has seen; known whether listed or not
 	AtMost     risk.Advice // the hardest that a rule may advise for these listings alone; 0 for no bound
 }
 

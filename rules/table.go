@@ -22,6 +22,7 @@ type fact struct {
 	codes func(*Facts) []uint16
 
 	about    subjects // the subjects that the fact speaks of; 0 for the payment
+	moves    bool     // it is of what this node has seen itself
 	presence bool     // it speaks of them whether they are listed or not
 	size     uint64   // the most characters or codes; for the cost proof
 }
@@ -60,10 +61,16 @@ func newTable(offset time.Duration) *table {
 	t.addPayment(offset)
 	t.addAbout("any", "any subject", "任一主体", subjectAny, func(f *Facts) *About { return &f.Any })
 	for r := risk.Role(1); r < risk.Roles; r++ {
-		t.addAbout(r.String(), "the "+r.String(), roleZH[r], roleBit(r), func(f *Facts) *About { return &f.ByRole[r] })
+		at := func(f *Facts) *About { return &f.ByRole[r] }
+		t.addAbout(r.String(), "the "+r.String(), roleZH[r], roleBit(r), at)
+		if r != risk.RoleOther {
+			t.addMoves(r.String(), "the "+r.String(), roleZH[r], roleBit(r), at)
+		}
 	}
 	for k := risk.Kind(1); k < risk.Kinds; k++ {
-		t.addAbout(k.String(), "a subject of kind "+k.String(), kindZH[k], kindBit(k), func(f *Facts) *About { return &f.ByKind[k] })
+		at := func(f *Facts) *About { return &f.ByKind[k] }
+		t.addAbout(k.String(), "a subject of kind "+k.String(), kindZH[k], kindBit(k), at)
+		t.addMoves(k.String(), "the first subject of kind "+k.String(), kindZH[k], kindBit(k), at)
 	}
 	for a := risk.Allow; a.Valid(); a++ {
 		t.names = append(t.names, constantName(a))

@@ -16,22 +16,23 @@ import (
 )
 
 type worthJSON struct {
-	Payments     int                    `json:"payments"`
-	Institutions uint32                 `json:"institutions"`
-	DelayHours   float64                `json:"delay_hours"`
-	Frauds       int                    `json:"frauds"`
-	Scenarios    map[string]int         `json:"scenarios"`
-	Caught       int                    `json:"caught"`
-	Stopped      int                    `json:"stopped"`
+	Payments     int                   `json:"payments"`
+	Institutions uint32                `json:"institutions"`
+	DelayHours   float64               `json:"delay_hours"`
+	Frauds       int                   `json:"frauds"`
+	Scenarios    map[string]int        `json:"scenarios"`
+	Caught       int                   `json:"caught"`
+	Stopped      int                   `json:"stopped"`
 	ByPolicy     map[string]worthTally `json:"by_policy"`
-	Seconds      float64                `json:"seconds"`
+	Seconds      float64               `json:"seconds"`
 }
 
 type worthTally struct {
 	Caught    int            `json:"caught"`
 	Stopped   int            `json:"stopped"`
 	Scenarios map[string]int `json:"scenarios"`
-	// Hours from a terminal's first report to the first fraud stopped there, median.
+	// Hours from the earliest standing report of a terminal to the first fraud stopped
+	// there, median over the terminals.
 	ProtectedAfterHours float64 `json:"protected_after_hours"`
 }
 
@@ -88,6 +89,28 @@ any other.`,
 	flags.StringArrayVar(&o.columns, "column", nil, "`field=NAME`: where a field stands: time, customer, terminal, amount, fraud, scenario")
 	flags.StringVar(&o.plot, "plot", "", "write a plot to `FILE`, .svg or .png")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) }
+	cmd.AddCommand(newGenerateCommand())
+	return cmd
+}
+
+func newGenerateCommand() *cobra.Command {
+	w := replay.DefaultWorld()
+	cmd := &cobra.Command{Use: "generate", Short: "Write a file of made-up payments with frauds",
+		Long: `Writes payments that a seeded simulator makes: customers who pay at terminals near them,
+and three sorts of fraud: large amounts, terminals that are taken over, cards that leak.
+The same flags give the same file.`,
+		Example: "  risknet replay generate --seed 7 --days 120 > payments.csv", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return replay.Write(cmd.OutOrStdout(), w.Generate()) }}
+	flags := cmd.Flags()
+	flags.Uint64Var(&w.Seed, "seed", w.Seed, "of the random numbers")
+	flags.IntVar(&w.Customers, "customers", w.Customers, "how many")
+	flags.IntVar(&w.Terminals, "terminals", w.Terminals, "how many")
+	flags.IntVar(&w.Days, "days", w.Days, "how many")
+	flags.Float64Var(&w.Radius, "radius", w.Radius, "in which a customer pays, on a square of side 100")
+	flags.IntVar(&w.TerminalsPerDay, "terminals-per-day", w.TerminalsPerDay, "taken over each day")
+	flags.IntVar(&w.TerminalDays, "terminal-days", w.TerminalDays, "for how long")
+	flags.IntVar(&w.CustomersPerDay, "cards-per-day", w.CustomersPerDay, "that leak each day")
+	flags.IntVar(&w.CustomerDays, "card-days", w.CustomerDays, "for how long")
 	return cmd
 }
 
