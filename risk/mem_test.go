@@ -112,6 +112,21 @@ func (m *memState) Due(table byte, now int64, limit int) ([][]byte, error) {
 	return keys, m.use()
 }
 
+func (m *memState) Count(table byte) (int, error) { return m.count(table), m.use() }
+
+func (m *memState) Takers(id ListingID, limit int) ([]ID, error) {
+	var reporters []ID
+	for _, key := range slices.Sorted(maps.Keys(m.records)) {
+		if key[0] != TableActs || len(reporters) == limit {
+			continue
+		}
+		if of, reporter := ParseTakingKey([]byte(key)); of == id {
+			reporters = append(reporters, reporter)
+		}
+	}
+	return reporters, m.use()
+}
+
 func (m *memState) Find(key ListingKey) (ListingID, bool, error) {
 	ids := m.index[key]
 	if len(ids) == 0 {

@@ -11,6 +11,10 @@ type State interface {
 	// Due lists the keys of up to limit records of a table whose due time has
 	// come, in the order of (due time, key).
 	Due(table byte, now int64, limit int) ([][]byte, error)
+	// Count says how many records a table has; of [TableProtections] alone.
+	Count(table byte) (int, error)
+	// Takers lists up to limit reporters that have a [Taking] on a listing, in order.
+	Takers(listing ListingID, limit int) ([]ID, error)
 
 	// Find gives the newest listing of a key.
 	Find(ListingKey) (ListingID, bool, error)
@@ -46,7 +50,8 @@ type step struct {
 	cmd   *Command
 	entry *Entry
 
-	epochs Epochs          // set for listings alone
+	epochs Epochs          // set for listings and protections alone
+	lives  Lives           // set for listings alone
 	scopes map[Scope]int64 // what this command adds to the counts
 
 	reputations map[ID]Reputation // and to what is held for and against reporters

@@ -42,6 +42,11 @@ func vectors() map[string]string {
 		panic(err)
 	}
 	put("body/listing", body)
+	protection, err := fullProtection().Encode()
+	if err != nil {
+		panic(err)
+	}
+	put("body/protection", protection)
 	salted := bodyOf(body)
 	put("body/salted", salted.AppendTo(nil))
 	key := ListingKey{Kind: KindPhone, Token: Token{1, 15: 2}, Reporter: acq.id, List: ListWatch, Code: 0x0304}
