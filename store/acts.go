@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"maps"
 	"slices"
 
@@ -63,6 +64,9 @@ func (s *Store) Protections() (list []*risk.Protected, version uint64, err error
 		records := m.small[risk.TableProtections]
 		for _, key := range slices.Sorted(maps.Keys(records)) {
 			one, err := protectedIn(txn, []byte(key), records[key])
+			if errors.Is(err, errErased) && s.replayed.Load() {
+				continue // nobody keeps its token any more
+			}
 			if err != nil {
 				return damage("protection %x: %w", key, err)
 			}
@@ -73,6 +77,8 @@ func (s *Store) Protections() (list []*risk.Protected, version uint64, err error
 	return list, version, err
 }
 
+var errErased = errors.New("its body is gone")
+
 func protectedIn(txn *badger.Txn, key, value []byte) (*risk.Protected, error) {
 	p, err := risk.ReadProtection(key, value)
 	if err != nil {
@@ -81,6 +87,9 @@ func protectedIn(txn *badger.Txn, key, value []byte) (*risk.Protected, error) {
 	body, err := readBody(txn, p.ID)
 	if err != nil {
 		return nil, err
+	}
+	if body.Erased() {
+		return nil, errErased
 	}
 	if err := holdBody(&body, p.ID, p.Commitment); err != nil {
 		return nil, err

@@ -47,6 +47,8 @@ type Store struct {
 	now  atomic.Pointer[meta] // what is committed
 	err  atomic.Pointer[error]
 
+	replayed atomic.Bool // its leaves were applied again, perhaps without their bodies
+
 	leaving sync.WaitGroup // states that were replaced, until they are removed
 
 	element *element        // of the applying goroutine

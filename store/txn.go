@@ -159,6 +159,9 @@ func (c *cut) Put(ch risk.Change) error {
 		delete(c.led, string(ch.Key))
 		return c.delete(ch.Key)
 	}
+	if _, led := c.led[string(ch.Key)]; led {
+		c.led[string(ch.Key)] = 0 // what an index led to is this cut's now
+	}
 	if err := c.set(ch.Key, ch.New); err != nil || ch.Old == nil || ch.Key[0] != risk.TableListings {
 		return err
 	}
@@ -270,7 +273,8 @@ func (c *cut) committedDue(table byte, now int64, limit int) []dueEntry {
 }
 
 // Body gives an item's body. The law asks for those of records that it has read,
-// and nothing erases those yet: one that is missing is damage.
+// and nothing erases those yet: one that is missing is damage, but in a replay, which
+// may be given none.
 func (c *cut) Body(id risk.ItemID) (risk.Body, error) {
 	body, err := readBody(c.txn, id)
 	if err == nil && body.Erased() && !c.replaying {
