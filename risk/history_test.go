@@ -131,7 +131,10 @@ func TestTheStateHoldsTogether(t *testing.T) {
 			}
 			bodies++
 			taken := Taken{}
-			reporters, _ := w.st.Takers(l.ID, 99)
+			reporters, err := w.st.Takers(l.ID, l.Taken.Total())
+			if err != nil {
+				rt.Fatal(err)
+			}
 			for _, reporter := range reporters {
 				one := &Taking{Target: l.ID, Reporter: reporter}
 				if err := readRecord(w.st.records[string(one.key())], one.read); err != nil {

@@ -13,8 +13,9 @@ type State interface {
 	Due(table byte, now int64, limit int) ([][]byte, error)
 	// Count says how many records a table has; of [TableProtections] alone.
 	Count(table byte) (int, error)
-	// Takers lists up to limit reporters that have a [Taking] on a listing, in order.
-	Takers(listing ListingID, limit int) ([]ID, error)
+	// Takers lists the first n reporters that have a [Taking] on a listing. There are
+	// so many: the listing counts them.
+	Takers(listing ListingID, n int) ([]ID, error)
 
 	// Find gives the newest listing of a key.
 	Find(ListingKey) (ListingID, bool, error)

@@ -22,7 +22,8 @@ func (c *cut) act(ch *risk.Change) {
 
 // Takers lists who has acted on a listing: what was committed before this cut, and
 // what this cut has put. An iterator over the cut itself would sort all its writes.
-func (c *cut) Takers(listing risk.ListingID, limit int) ([]risk.ID, error) {
+// The listing knows how many there are; fewer are damage.
+func (c *cut) Takers(listing risk.ListingID, n int) ([]risk.ID, error) {
 	txn := c.meta.gen.db.NewTransactionAt(c.store.now.Load().version(), false)
 	defer txn.Discard()
 	mine := c.acts[listing]
@@ -35,14 +36,20 @@ func (c *cut) Takers(listing risk.ListingID, limit int) ([]risk.ID, error) {
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: listing.AppendTo([]byte{risk.TableActs})})
 	defer it.Close()
 	committed := 0
-	for it.Rewind(); it.Valid() && committed < limit; it.Next() {
+	for it.Rewind(); it.Valid() && committed < n; it.Next() {
 		_, by := risk.ParseTakingKey(it.Item().Key())
 		if _, moved := mine[by]; !moved {
 			list, committed = append(list, by), committed+1
 		}
 	}
 	slices.SortFunc(list, func(a, b risk.ID) int { return bytes.Compare(a[:], b[:]) })
-	return list[:min(limit, len(list))], nil
+	if len(list) < n {
+		return nil, damage("%d acts on listing %s can be read, and it counts %d", len(list), listing, n)
+	}
+	for _, by := range list[:n] {
+		c.led[string(listing.AppendTo([]byte{risk.TableActs}))+string(by[:])] = 0
+	}
+	return list[:n], nil
 }
 
 // Count says how many protections there are.

@@ -21,7 +21,6 @@ func TestTheLeavesGiveTheStateAgain(t *testing.T) {
 		}
 		defer os.RemoveAll(dir)
 		w := newWorld()
-		w.raise()
 		w.grow(t, rapid.IntRange(5, 40).Draw(t, "entries"))
 		lived := open(t, filepath.Join(dir, "lived"), Options{})
 		defer lived.Close()
@@ -30,6 +29,9 @@ func TestTheLeavesGiveTheStateAgain(t *testing.T) {
 			if entry, err := risk.DecodeEntry(w.entries[i].Data); r.Result.Leaf && err == nil {
 				sent[r.Leaf] = entry.Signed.Bodies
 			}
+		}
+		if _, err := lived.VerifyAll(ctx); err != nil {
+			t.Fatalf("it does not hold together: %v", err)
 		}
 		for name, bodies := range map[string]func(leaf uint64) []risk.Body{
 			"all":  func(leaf uint64) []risk.Body { return sent[leaf] },

@@ -26,9 +26,6 @@ func TestTheSameEntriesGiveTheSameRoot(t *testing.T) {
 		}
 		defer os.RemoveAll(dir)
 		w := newWorld()
-		if rapid.IntRange(0, 4).Draw(t, "protocol") > 0 {
-			w.raise()
-		}
 		w.grow(t, rapid.IntRange(5, 40).Draw(t, "entries"))
 		want := open(t, filepath.Join(dir, "whole"), Options{Network: w.network})
 		defer want.Close()

@@ -134,8 +134,6 @@ func (w *world) lift(a author, id risk.ListingID) *risk.Signed {
 	return w.propose(a, &risk.Listings{}, []risk.Item{item}, []risk.Body{body})
 }
 
-func (w *world) raise() { w.propose(w.hub, &risk.RaiseProtocol{Version: 2}, nil, nil) }
-
 // halt suspends a listing, or resumes it.
 func (w *world) halt(a author, op risk.ItemOp, id risk.ListingID) *risk.Signed {
 	body := risk.NewBody([]byte("looked at"))
