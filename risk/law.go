@@ -29,7 +29,7 @@ var permits = map[CommandKind][]InstitutionRole{
 	KindRevokeCertificate: {RoleHub},
 	KindSetPolicy:         {RoleHub},
 	KindSetLives:          {RoleHub},
-	KindFeedback:          {RoleMember},
+	KindFeedback:          {RoleHub, RoleMember},
 	KindProtect:           {RoleHub},
 }
 

@@ -115,7 +115,7 @@ var whoMay = map[CommandKind][6]Refusal{
 	KindAdvance:           {Accepted, Accepted, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
 	KindRevokeCertificate: {Accepted, Accepted, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
 	KindSetLives:          {Accepted, NeedsCosigner, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
-	KindFeedback:          {NotPermitted, NotPermitted, Accepted, NotPermitted, UnknownKey, KeyRetired},
+	KindFeedback:          {Accepted, Accepted, Accepted, NotPermitted, UnknownKey, KeyRetired},
 	KindProtect:           {Accepted, NeedsCosigner, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
 	KindSetPolicy:         {Accepted, NeedsCosigner, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
 }

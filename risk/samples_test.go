@@ -54,12 +54,12 @@ func sampleItems() ([]Item, []Body) {
 }
 
 // laterItems are the operations on listings of protocol 2.
-func laterItems() ([]Item, []Body) {
+func laterItems() map[string]Item {
 	note := bodyOf([]byte("looked at again"))
 	suspend := Item{Op: ItemSuspend, Target: ListingID{Leaf: 77, Item: 3}, Commitment: note.Commit()}
 	resume := suspend
 	resume.Op = ItemResume
-	return []Item{suspend, resume}, []Body{note, note}
+	return map[string]Item{"suspend": suspend, "resume": resume}
 }
 
 func fullProtection() *ProtectionBody {
@@ -135,10 +135,7 @@ func samples() []sample {
 		}
 		all = append(all, s)
 	}
-	later := &Command{Network: Hash{9}, Author: hub.id, Time: start, NotAfter: start + hour, Signers: hub.signers(1), Params: &Listings{}}
-	s := sample{name: "listings_2", command: later}
-	later.Items, s.bodies = laterItems()
-	return append(all, s)
+	return all
 }
 
 // sampleLeaves are one leaf that was accepted with every status of an item that

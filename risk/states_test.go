@@ -56,7 +56,7 @@ var deeds = []deed{
 		"reporter": "not_permitted", "hub": "nothing_to_do resumed ended", "another member": "not_permitted", "auditor": "not_permitted"},
 		map[string]ListingState{"resumed": Active}},
 	{"say what was done", false, tells, map[string]string{
-		"reporter": "noted noted ended", "hub": "not_permitted", "another member": "noted noted ended", "auditor": "not_permitted"}, nil},
+		"reporter": "noted noted ended", "hub": "noted noted ended", "another member": "noted noted ended", "auditor": "not_permitted"}, nil},
 }
 
 var deedRoles = map[string]actor{"reporter": acq, "hub": hub, "another member": wallet, "auditor": auditor}

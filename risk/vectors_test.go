@@ -30,6 +30,9 @@ func vectors() map[string]string {
 		put("command/"+s.name+"/signed", signed.Encode())
 		put("command/"+s.name+"/entry", entry.Encode())
 	}
+	for name, it := range laterItems() {
+		put("item/"+name, it.appendTo(nil))
+	}
 	for name, l := range sampleLeaves() {
 		put("leaf/"+name, l.Encode())
 	}
