@@ -82,7 +82,7 @@ var cures = map[risk.Refusal]string{
 	risk.NotFound:      "there is no such listing",
 	risk.Ended:         "the listing has ended; a terminal state never comes back",
 	risk.BadField:      "a field has a value that the network does not allow",
-	risk.BadExpiry:     "the expiry is missing, past or more than five years away",
+	risk.BadExpiry:     "the expiry is missing, past or further away than its code allows; see list lives",
 	risk.EpochClosed:   "the token key changed on the way; run the import again",
 	risk.TooMany:       "a limit of the network is reached",
 	risk.AlreadyExists: "it exists already",

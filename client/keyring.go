@@ -96,6 +96,15 @@ func (k *Keyring) subject(role string, s token.Subject, room []risk.Asked) (*api
 	return out, room
 }
 
+// listed gives the token of one identifier under the newest epoch.
+func (k *Keyring) listed(kind risk.Kind, raw string) (risk.Asked, error) {
+	s, err := token.Normalise(kind, raw)
+	if err != nil {
+		return risk.Asked{}, plain(err)
+	}
+	return k.ring.ListSubject(s), nil
+}
+
 // exact gives the tokens of one identifier itself, one for each epoch in use.
 func (k *Keyring) exact(kind risk.Kind, raw string) ([]*apiv1.AskedListing, error) {
 	s, err := token.Normalise(kind, raw)

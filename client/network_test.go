@@ -121,6 +121,9 @@ func (n *network) Put(c risk.Change) error {
 
 func (n *network) Due(byte, int64, int) ([][]byte, error) { return nil, nil }
 
+func (n *network) Count(byte) (int, error)                       { return 0, nil }
+func (n *network) Takers(risk.ListingID, int) ([]risk.ID, error) { return nil, nil }
+
 func (n *network) Find(key risk.ListingKey) (risk.ListingID, bool, error) {
 	id, ok := n.links[key]
 	return id, ok, nil

@@ -69,6 +69,28 @@ func (c *Client) Export(ctx context.Context, ended bool, each func(*apiv1.Listin
 	return explain(address, err)
 }
 
+// Suspend takes listings out of force, or brings them back. It is for the hub.
+func Suspend(ctx context.Context, to Sender, op risk.ItemOp, note string, ids ...risk.ListingID) (*apiv1.Receipt, error) {
+	var items []risk.Item
+	var bodies []risk.Body
+	for _, id := range ids {
+		body := risk.NewBody([]byte(note))
+		items, bodies = append(items, risk.Item{Op: op, Target: id, Commitment: body.Commit()}), append(bodies, body)
+	}
+	receipt, err := to.Do(ctx, &risk.Listings{}, items, bodies)
+	return receipt, errors.Join(err, refusedOf(receipt, ids))
+}
+
+// refusedOf is the first refusal among the outcomes about some listings.
+func refusedOf(receipt *apiv1.Receipt, ids []risk.ItemID) error {
+	for i, out := range receipt.GetOutcomes() {
+		if out.Status == risk.Refused.String() {
+			return fmt.Errorf("listing %s: %s: %s", ids[min(i, len(ids)-1)], out.Refusal, cureOf(out.Refusal))
+		}
+	}
+	return nil
+}
+
 // Lift ends listings by their ids.
 func Lift(ctx context.Context, to Sender, reason risk.LiftReason, note string, ids ...risk.ListingID) (*apiv1.Receipt, error) {
 	if len(ids) == 0 {
@@ -86,15 +108,7 @@ func Lift(ctx context.Context, to Sender, reason risk.LiftReason, note string, i
 		bodies = append(bodies, body)
 	}
 	receipt, err := to.Do(ctx, &risk.Listings{}, items, bodies)
-	if err != nil {
-		return receipt, err
-	}
-	for i, out := range receipt.Outcomes {
-		if out.Status == risk.Refused.String() {
-			return receipt, fmt.Errorf("listing %s: %s: %s", ids[min(i, len(ids)-1)], out.Refusal, cureOf(out.Refusal))
-		}
-	}
-	return receipt, nil
+	return receipt, errors.Join(err, refusedOf(receipt, ids))
 }
 
 // Institutions lists who is in the network, by reporting id.

@@ -82,6 +82,8 @@ var permissions = []Permission{
 	{"/risknet.v1.Registry/RuleSource", all, all, all, all, no},
 	{"/risknet.v1.Registry/Institutions", all, all, all, all, no},
 	{"/risknet.v1.Registry/Policy", all, all, all, all, no},
+	{"/risknet.v1.Registry/Lives", all, all, all, all, no},
+	{"/risknet.v1.Registry/Protections", all, all, all, own, no},
 
 	{"/risknet.v1.Overrides/PutOverride", own, own, no, own, no},
 	{"/risknet.v1.Overrides/RemoveOverride", own, own, no, own, no},

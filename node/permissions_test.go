@@ -121,6 +121,9 @@ A node asks the others (` + "`Peers`" + `) in its own name alone: ` + "`Witness`
 		if a.Quorum {
 			keys = "the founding threshold"
 		}
+		if a.Least > 0 {
+			keys += fmt.Sprintf(", and at least %d", a.Least)
+		}
 		if len(a.To) > 0 {
 			keys += " to " + wordsOf(a.To)
 		}

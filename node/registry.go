@@ -171,6 +171,34 @@ func (s *registryService) Policy(context.Context, *apiv1.PolicyRequest) (*apiv1.
 	return &apiv1.PolicyResponse{Policy: s.node.checker.Load().Policy().Encode()}, nil
 }
 
+func (s *registryService) Lives(context.Context, *apiv1.LivesRequest) (*apiv1.LivesResponse, error) {
+	lives, err := s.node.store.Lives()
+	if err != nil {
+		return nil, internal(err)
+	}
+	m := &apiv1.LivesResponse{OtherDays: uint32(risk.MaxListingMillis / (24 * time.Hour).Milliseconds())}
+	for _, l := range lives.Longest {
+		m.Lives = append(m.Lives, &apiv1.Life{Code: uint32(l.Code), Days: uint32(l.Days)})
+	}
+	return m, nil
+}
+
+func (s *registryService) Protections(context.Context, *apiv1.ProtectionsRequest) (*apiv1.ProtectionsResponse, error) {
+	view := s.node.checker.Load()
+	list, _, err := s.node.store.Protections()
+	if err != nil {
+		return nil, internal(err)
+	}
+	now := max(s.node.now().UnixMilli(), view.Time)
+	m := &apiv1.ProtectionsResponse{Head: headMessage(view.Head)}
+	for _, p := range list {
+		m.Protections = append(m.Protections, &apiv1.Protection{Id: p.ID.String(), Kind: p.Kind.String(), Scope: scopeMessage(p.Scope),
+			Epoch: uint32(p.Body.Epoch), Token: p.Body.Token[:], Covers: p.Body.Covers, Comment: p.Body.Comment,
+			SinceMs: p.Since, ExpiresAtMs: p.Expiry, EndedAtMs: p.EndedAt, Active: p.ActiveAt(now)})
+	}
+	return m, nil
+}
+
 func (s *registryService) Institutions(context.Context, *apiv1.InstitutionsRequest) (*apiv1.InstitutionsResponse, error) {
 	all, err := s.node.store.Institutions()
 	if err != nil {

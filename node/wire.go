@@ -195,6 +195,11 @@ func listingMessage(s *risk.Standing, now int64) *apiv1.Listing {
 			m.Phases = append(m.Phases, p.String())
 		}
 	}
+	for action, n := range l.Taken {
+		if n > 0 {
+			m.Taken = append(m.Taken, &apiv1.Taken{Action: risk.Advice(action).String(), Institutions: uint32(n)})
+		}
+	}
 	for _, e := range b.Evidence {
 		m.Evidence = append(m.Evidence, &apiv1.Evidence{Hash: e.Hash[:], Type: e.Type, Holder: e.Holder.String()})
 	}

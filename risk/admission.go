@@ -106,6 +106,11 @@ func (s *step) spoken() error {
 	if s.net != nil && s.net.Protocol < 2 && kind >= firstOfProtocol2 {
 		return refuse(Malformed, "command", "is of kind %d, which protocol %d does not know; raise the protocol first", kind, s.net.Protocol)
 	}
+	for i := range s.cmd.Items {
+		if op := s.cmd.Items[i].Op; s.net != nil && s.net.Protocol < 2 && op >= firstItemOfProtocol2 {
+			return refuse(Malformed, "command", "has an item of operation %d, which protocol %d does not know; raise the protocol first", op, s.net.Protocol)
+		}
+	}
 	return nil
 }
 

@@ -152,7 +152,8 @@ func TestWhatEachStageMaySend(t *testing.T) {
 			}
 			res := w.do(w.command(who, 1, params, items...), bodies)
 			ownKey := kind == KindAddKey || kind == KindRetireKey
-			allowed := kind == KindListings && (stage == StageLive || stage == StageQuarantined) || ownKey && stage != StageSuspended && stage != StageExited
+			allowed := kind == KindListings && (stage == StageLive || stage == StageQuarantined) || kind == KindFeedback && stage == StageLive ||
+				ownKey && stage != StageSuspended && stage != StageExited
 			if allowed != (res.Refusal == nil) || !allowed && res.Refusal.Kind != NotPermitted {
 				t.Errorf("%s when %s: %v", kind, stage, res.Refusal)
 			}

@@ -8,6 +8,7 @@ type Authorship struct {
 	Roles  []InstitutionRole
 	Quorum bool    // it needs the founding threshold of hub keys
 	To     []Stage // it needs them only for these; of [KindAdvance]
+	Least  int     // it needs no fewer than these, where the threshold is lower
 }
 
 // Authors is the table of who may author what, for who shows it.
@@ -21,6 +22,9 @@ func Authors() []Authorship {
 		row := Authorship{Kind: kind, Roles: slices.Clone(roles), Quorum: quorate[kind] || kind == KindAdmit}
 		if kind == KindAdvance {
 			row.Quorum, row.To = true, graveStages()
+		}
+		if kind == KindProtect {
+			row.Least = ProtectionSigners
 		}
 		table = append(table, row)
 	}

@@ -27,7 +27,10 @@ const (
 	KindAdvance           CommandKind = 16 // it moves to another stage
 	KindRevokeCertificate CommandKind = 17 // a TLS certificate is let in no more
 	KindSetPolicy         CommandKind = 18 // how reports are weighed
-	commandKinds          CommandKind = 19
+	KindSetLives          CommandKind = 19 // how long a listing of each code may live
+	KindFeedback          CommandKind = 20 // what an institution did on listings
+	KindProtect           CommandKind = 21 // subjects that come under protection, or out of it
+	commandKinds          CommandKind = 22
 )
 
 var commandNames = [commandKinds]string{
@@ -38,6 +41,7 @@ var commandNames = [commandKinds]string{
 	KindCloseEpoch: "close_epoch", KindRaiseProtocol: "raise_protocol",
 	KindResetTime: "reset_time", KindApply: "apply", KindAdvance: "advance",
 	KindRevokeCertificate: "revoke_certificate", KindSetPolicy: "set_policy",
+	KindSetLives: "set_lives", KindFeedback: "feedback", KindProtect: "protect",
 }
 
 func (k CommandKind) String() string { return nameOf(commandNames[:], uint8(k), "command") }
@@ -163,7 +167,7 @@ func (c *Command) check() error {
 	}
 	want := itemsOf(c.Params.Kind())
 	for i := range c.Items {
-		if op := c.Items[i].Op; op != want && (want != ItemPublish || op != ItemLift) {
+		if !c.Items[i].Op.comesWith(want) {
 			return refuse(Malformed, fmt.Sprintf("items[%d]", i), "a %s command cannot carry this item", c.Params.Kind())
 		}
 	}
@@ -172,7 +176,7 @@ func (c *Command) check() error {
 		return refuse(Malformed, "items", "a %s command has no items", c.Params.Kind())
 	case want == ItemDocument && len(c.Items) != 1:
 		return refuse(Malformed, "items", "a %s command has exactly one item", c.Params.Kind())
-	case want == ItemPublish && len(c.Items) == 0:
+	case want != 0 && len(c.Items) == 0:
 		return refuse(Malformed, "items", "a %s command has at least one item", c.Params.Kind())
 	}
 	return nil
@@ -184,6 +188,8 @@ func itemsOf(kind CommandKind) ItemOp {
 		return ItemPublish
 	case KindPublishRules:
 		return ItemDocument
+	case KindProtect:
+		return ItemProtect
 	default:
 		return 0
 	}

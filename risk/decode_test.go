@@ -124,7 +124,7 @@ func TestWhatACommandMayNotBe(t *testing.T) {
 		"not signed by author":      {func(c *Command) { c.Author = hub.id }, Malformed},
 		"unknown algorithm":         {func(c *Command) { c.Signers[0].Algorithm = 2 }, Malformed},
 		"no algorithm":              {func(c *Command) { c.Signers[0].Algorithm = 0 }, Malformed},
-		"unknown operation":         {func(c *Command) { c.Items[0].Op = 4 }, Malformed},
+		"unknown operation":         {func(c *Command) { c.Items[0].Op = 8 }, Malformed},
 		"listings of a document":    {func(c *Command) { c.Items[0] = Item{Op: ItemDocument} }, Malformed},
 		"listings of nothing":       {func(c *Command) { c.Items = nil }, Malformed},
 		"513 items":                 {func(c *Command) { c.Items = slices.Repeat(c.Items[:1], MaxItems+1) }, Malformed},

@@ -12,6 +12,12 @@ func DueOf(key, value []byte) (int64, error) {
 			return 0, err
 		}
 		return l.purgeAt(), nil
+	case tableProtection:
+		p, err := ReadProtection(key, value)
+		if err != nil {
+			return 0, err
+		}
+		return p.purgeAt(), nil
 	case tableRemembered:
 		m := &Remembered{}
 		if err := readRecord(value, m.read); err != nil {

@@ -57,8 +57,16 @@ func FuzzDecodeListingBody(f *testing.F) {
 	fuzzFormat(f, [][]byte{body}, func(b []byte) ([]byte, error) { return reencode(DecodeListingBody(b)) })
 }
 
+func FuzzDecodeProtectionBody(f *testing.F) {
+	body, err := fullProtection().Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	fuzzFormat(f, [][]byte{body}, func(b []byte) ([]byte, error) { return reencode(DecodeProtectionBody(b)) })
+}
+
 func FuzzReadListing(f *testing.F) {
-	fuzzFormat(f, [][]byte{sampleRecords()["listing"].appendTo(nil)}, func(b []byte) ([]byte, error) {
+	fuzzFormat(f, [][]byte{sampleRecords()["listing"].appendTo(nil), sampleRecords()["listing_taken"].appendTo(nil)}, func(b []byte) ([]byte, error) {
 		l, err := ReadListing(ListingID{Leaf: 1}, b)
 		if err != nil {
 			return nil, err

@@ -12,14 +12,21 @@ import (
 
 // live lets a network do things at random: members report the same few subjects
 // again and again with other content, expiries and source dates, lift what is
-// theirs and what is not, send commands twice, and time passes in leaps.
+// theirs and what is not, send commands twice, and time passes in leaps. Under
+// protocol 2 they say what they did, and the hub suspends, resumes, protects, and
+// changes the longest lives.
 func live(t *rapid.T) *world {
 	w := newWorld(t)
+	if rapid.IntRange(0, 4).Draw(t, "protocol") > 0 {
+		w.accepted(w.command(hub, 2, &RaiseProtocol{Version: 2}), nil)
+	}
 	var sent []*Signed
 	for range rapid.IntRange(5, 25).Draw(t, "steps") {
-		switch rapid.IntRange(0, 9).Draw(t, "step") {
+		switch rapid.IntRange(0, 13).Draw(t, "step") {
+		case 10, 11, 12:
+			w.apply(drawLater(t, w))
 		case 0:
-			w.now += rapid.SampledFrom([]int64{minute, day, 31 * day, RetentionMillis}).Draw(t, "leap")
+			w.now += rapid.SampledFrom([]int64{minute, day, 11 * day, 31 * day, RetentionMillis}).Draw(t, "leap")
 		case 1:
 			if len(sent) > 0 {
 				w.apply(sent[rapid.IntRange(0, len(sent)-1).Draw(t, "again")])
@@ -40,6 +47,33 @@ func live(t *rapid.T) *world {
 		}
 	}
 	return w
+}
+
+// drawLater is a command of those that came with protocol 2.
+func drawLater(t *rapid.T, w *world) *Signed {
+	id := func() ItemID {
+		return ItemID{Leaf: rapid.Uint64Range(4, uint64(len(w.log))).Draw(t, "leaf"), Item: rapid.Uint16Range(0, 2).Draw(t, "item")}
+	}
+	switch rapid.IntRange(0, 5).Draw(t, "later") {
+	case 0:
+		item, body := protecting(KindPhone, rapid.Uint64Range(0, 2).Draw(t, "subject"), w.now+rapid.SampledFrom([]int64{0, day, 90 * day}).Draw(t, "life"))
+		return w.sign(w.command(hub, 2, &Protect{}, item), []Body{body})
+	case 1:
+		note := bodyOf(nil)
+		return w.sign(w.command(hub, 2, &Protect{}, Item{Op: ItemUnprotect, Target: id(), Commitment: note.Commit()}), []Body{note})
+	case 2:
+		return w.sign(w.command(hub, 2, &SetLives{Lives: []LongestLife{{Code: 3, Days: rapid.SampledFrom([]uint16{10, 50, 400}).Draw(t, "days")}}}), nil)
+	case 3:
+		author := rapid.SampledFrom([]actor{hub, hub, acq}).Draw(t, "author")
+		item, body := haltOf(rapid.SampledFrom([]ItemOp{ItemSuspend, ItemResume}).Draw(t, "op"), id())
+		return w.sign(w.command(author, 1, &Listings{}, item), []Body{body})
+	default:
+		p := &Feedback{}
+		for range rapid.IntRange(1, 6).Draw(t, "acts") {
+			p.Acts = append(p.Acts, Act{Target: id(), Action: Advice(rapid.IntRange(0, int(advices)).Draw(t, "action"))})
+		}
+		return w.sign(w.command(rapid.SampledFrom([]actor{acq, wallet}).Draw(t, "author"), 1, p), nil)
+	}
 }
 
 func drawReports(t *rapid.T, w *world) *Signed {
@@ -69,8 +103,12 @@ func drawReport(t *rapid.T, w *world) (Item, Body) {
 	}
 	r.item.Expiry = w.now - w.now%day + rapid.Int64Range(0, 3).Draw(t, "expiry")*20*day
 	r.item.SourceDate = rapid.Int64Range(0, 3).Draw(t, "source_date")
+	if rapid.Bool().Draw(t, "news") {
+		r.item.SourceDate = w.now
+	}
 	r.item.Level = Level(rapid.IntRange(1, 4).Draw(t, "level"))
 	r.body.Note = rapid.SampledFrom([]string{"", "a"}).Draw(t, "note")
+	r.body.Review = rapid.SampledFrom([]int64{0, w.now, w.now + day}).Draw(t, "review")
 	return r.sealed(w.t)
 }
 
@@ -78,7 +116,7 @@ func TestTheStateHoldsTogether(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := live(rt)
 		counts := map[Scope]uint64{}
-		bodies, links := 0, 0
+		bodies, links, acts := 0, 0, 0
 		for _, l := range w.st.listings() {
 			if l.Item.Scope.Family != FamilyNone {
 				counts[l.Item.Scope]++
@@ -92,6 +130,25 @@ func TestTheStateHoldsTogether(t *testing.T) {
 				rt.Fatalf("listing %s cannot be found by what it is about: %v", l.ID, err)
 			}
 			bodies++
+			taken := Taken{}
+			reporters, err := w.st.Takers(l.ID, l.Taken.Total())
+			if err != nil {
+				rt.Fatal(err)
+			}
+			for _, reporter := range reporters {
+				one := &Taking{Target: l.ID, Reporter: reporter}
+				if err := readRecord(w.st.records[string(one.key())], one.read); err != nil {
+					rt.Fatal(err)
+				}
+				taken[one.Action]++
+			}
+			if taken != l.Taken {
+				rt.Fatalf("listing %s counts %v, and %v are there", l.ID, l.Taken, taken)
+			}
+			acts += len(reporters)
+		}
+		if acts != w.st.count(TableActs) {
+			rt.Fatalf("%d acts on listings, %d in all", acts, w.st.count(TableActs))
 		}
 		for _, ids := range w.st.index {
 			links += len(ids)
@@ -107,7 +164,7 @@ func TestTheStateHoldsTogether(t *testing.T) {
 		if !maps.Equal(said, counts) {
 			rt.Fatalf("the scopes are counted as %v and are %v", said, counts)
 		}
-		if links != bodies || len(w.st.bodies) != bodies+w.st.count(TableRuleSets) {
+		if links != bodies || len(w.st.bodies) != bodies+w.st.count(TableRuleSets)+w.st.count(TableProtections) {
 			rt.Fatalf("%d listings, %d links, %d bodies", bodies, links, len(w.st.bodies))
 		}
 		for key, value := range w.st.records {

@@ -10,7 +10,29 @@ const (
 	ItemPublish  ItemOp = 1 // a listing: new, unchanged, extended or revised
 	ItemLift     ItemOp = 2 // the end of a listing
 	ItemDocument ItemOp = 3 // a document whose text is the body, such as a rule set
+
+	// From protocol 2 on:
+	ItemSuspend   ItemOp = 4 // a listing is out of force until it is resumed
+	ItemResume    ItemOp = 5
+	ItemProtect   ItemOp = 6 // a subject comes under protection
+	ItemUnprotect ItemOp = 7 // the end of a protection
 )
+
+// firstItemOfProtocol2 is the first operation that protocol 1 does not know.
+const firstItemOfProtocol2 = ItemSuspend
+
+// comesWith reports whether a command whose items are of one operation may have this
+// one among them.
+func (op ItemOp) comesWith(want ItemOp) bool {
+	switch want {
+	case ItemPublish:
+		return op == ItemPublish || op == ItemLift || op == ItemSuspend || op == ItemResume
+	case ItemProtect:
+		return op == ItemProtect || op == ItemUnprotect
+	default:
+		return op == want
+	}
+}
 
 // Level grades a risk as the Payment & Clearing Association does: 1 is the
 // gravest (一级), 3 the least.
@@ -99,6 +121,8 @@ func ParseItemID(text string) (ItemID, error) {
 //	          u8 origin | origin ref 16 | i64 expiry | i64 source_date | commitment 32
 //	lift:     u64 leaf | u16 item | u8 reason | commitment 32
 //	document: commitment 32
+//	suspend, resume, unprotect: u64 leaf | u16 item | commitment 32
+//	protect:  u8 kind | u8 family | u8 length | i64 expiry | commitment 32
 type Item struct {
 	Op         ItemOp
 	Commitment Hash
@@ -131,6 +155,10 @@ func (it *Item) appendTo(dst []byte) []byte {
 	case ItemLift:
 		dst = putU16(putU64(dst, it.Target.Leaf), it.Target.Item)
 		dst = append(dst, uint8(it.Reason))
+	case ItemSuspend, ItemResume, ItemUnprotect:
+		dst = putU16(putU64(dst, it.Target.Leaf), it.Target.Item)
+	case ItemProtect:
+		dst = putI64(append(dst, uint8(it.Kind), uint8(it.Scope.Family), it.Scope.Length), it.Expiry)
 	}
 	return append(dst, it.Commitment[:]...)
 }
@@ -151,6 +179,10 @@ func readItem(r *reader) Item {
 	case ItemLift:
 		it.Target, it.Reason = r.listing(), LiftReason(r.u8())
 	case ItemDocument:
+	case ItemSuspend, ItemResume, ItemUnprotect:
+		it.Target = r.listing()
+	case ItemProtect:
+		it.Kind, it.Scope, it.Expiry = Kind(r.u8()), r.scope(), r.i64()
 	default:
 		r.fail("has an item of operation %d, which this protocol does not know", it.Op)
 	}

@@ -28,12 +28,15 @@ var permits = map[CommandKind][]InstitutionRole{
 	KindAdvance:           {RoleHub},
 	KindRevokeCertificate: {RoleHub},
 	KindSetPolicy:         {RoleHub},
+	KindSetLives:          {RoleHub},
+	KindFeedback:          {RoleHub, RoleMember},
+	KindProtect:           {RoleHub},
 }
 
 // quorate commands need the founding threshold of hub keys.
 var quorate = map[CommandKind]bool{
 	KindOpenEpoch: true, KindCloseEpoch: true, KindRaiseProtocol: true, KindResetTime: true,
-	KindSetPolicy: true,
+	KindSetPolicy: true, KindSetLives: true, KindProtect: true,
 }
 
 func (s *step) permitted() error {
@@ -55,8 +58,8 @@ func (s *step) permitted() error {
 	if allows := may[author.Stage]; author.Role != RoleHub && (allows == nil || !allows(kind)) {
 		return refuse(NotPermitted, "author", "an institution that is %s may not send a %s command", author.Stage, kind)
 	}
-	if s.needsQuorum() && s.hubSigners() < int(s.net.Threshold) {
-		return refuse(NeedsCosigner, "signers", "this %s command needs %d hub keys, %d signed", kind, s.net.Threshold, s.hubSigners())
+	if want := s.hubKeysNeeded(); s.needsQuorum() && s.hubSigners() < want {
+		return refuse(NeedsCosigner, "signers", "this %s command needs %d hub keys, %d signed", kind, want, s.hubSigners())
 	}
 	return nil
 }
@@ -76,6 +79,15 @@ func (s *step) needsQuorum() bool {
 	default:
 		return quorate[p.Kind()]
 	}
+}
+
+// hubKeysNeeded is the threshold of the founding; a protection has two approvals even
+// where that is one.
+func (s *step) hubKeysNeeded() int {
+	if s.cmd.Params.Kind() == KindProtect {
+		return max(int(s.net.Threshold), ProtectionSigners)
+	}
+	return int(s.net.Threshold)
 }
 
 func (s *step) isHub() bool { return s.cmd.Author == s.net.Hub }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"unicode/utf8"
 )
 
 // listings judges each item by itself: one that is refused does not hold up the
@@ -15,24 +14,38 @@ func (s *step) listings(res *Result, recorded []Outcome) error {
 		return err
 	}
 	s.epochs = epochs
+	if s.lives, err = LoadLives(s); err != nil {
+		return err
+	}
 	author, err := LoadInstitution(s, s.cmd.Author)
 	if err != nil {
 		return err
 	}
 	s.quarantined = author != nil && author.Stage == StageQuarantined
+	return s.eachItem(res, func(id ItemID, it *Item, body Body) (Outcome, error) {
+		if recorded != nil {
+			return s.replay(id, it, body, recordedAt(recorded, int(id.Item)))
+		}
+		return s.list(id, it, body)
+	})
+}
+
+func (s *step) list(id ItemID, it *Item, body Body) (Outcome, error) {
+	switch it.Op {
+	case ItemLift:
+		return s.lift(it, body)
+	case ItemSuspend, ItemResume:
+		return s.suspend(it, body)
+	default:
+		return s.publish(id, it, body)
+	}
+}
+
+// eachItem gives each item its outcome, which may be a refusal.
+func (s *step) eachItem(res *Result, judge func(ItemID, *Item, Body) (Outcome, error)) error {
 	res.Outcomes = make([]Outcome, len(s.cmd.Items))
 	for i := range s.cmd.Items {
-		id := ItemID{Leaf: s.leaf, Item: uint16(i)}
-		it, body := &s.cmd.Items[i], s.entry.Signed.Bodies[i]
-		var out Outcome
-		switch {
-		case recorded != nil:
-			out, err = s.replay(id, it, body, recordedAt(recorded, i))
-		case it.Op == ItemLift:
-			out, err = s.lift(it, body)
-		default:
-			out, err = s.publish(id, it, body)
-		}
+		out, err := judge(ItemID{Leaf: s.leaf, Item: uint16(i)}, &s.cmd.Items[i], s.entry.Signed.Bodies[i])
 		if refusal, ok := asRefusal(err); ok {
 			out, err = Outcome{Status: Refused, Refusal: refusal}, nil
 		}
@@ -110,6 +123,9 @@ func (s *step) publishable(it *Item) error {
 	if err := CheckPublish(it, s.now); err != nil {
 		return err
 	}
+	if err := s.lives.Check(it, s.now); err != nil {
+		return err
+	}
 	if it.Scope.Broad() && s.hubSigners() < BroadSigners {
 		return refuse(NeedsCosigner, "scope", "%s is so broad that %d hub keys must sign it", it.Scope, BroadSigners)
 	}
@@ -122,8 +138,7 @@ func (s *step) keyIn(it *Item, body Body) (ListingKey, error) {
 	if err != nil {
 		return ListingKey{}, err
 	}
-	live := slices.ContainsFunc(s.epochs.Live, func(e OpenEpoch) bool { return e.Epoch == content.Epoch })
-	if !live {
+	if !s.isLive(content.Epoch) {
 		return ListingKey{}, refuse(EpochClosed, "epoch", "token epoch %d is not in use", content.Epoch)
 	}
 	return ListingKey{Kind: it.Kind, Token: content.Token, Reporter: s.cmd.Author, List: it.List, Code: it.Code}, nil
@@ -148,7 +163,7 @@ func (s *step) create(id ItemID, it *Item, body Body, key *ListingKey) error {
 	return s.Link(*key, id)
 }
 
-// republish meets a listing that stands: unchanged, extended or revised.
+// republish meets a listing that stands: unchanged, extended, revised or renewed.
 func (s *step) republish(l *Listing, raw []byte, id ItemID, it *Item, body Body) (Outcome, error) {
 	was, err := s.Body(l.Rev)
 	if err != nil {
@@ -160,7 +175,15 @@ func (s *step) republish(l *Listing, raw []byte, id ItemID, it *Item, body Body)
 		}
 		return Outcome{Status: Extended, Target: l.ID}, s.extend(l, raw, it)
 	}
-	return Outcome{Status: Revised, Target: l.ID}, s.revise(l, raw, id, it, body)
+	status := Revised
+	renewed, err := s.renews(l, it, was)
+	if renewed {
+		status = WasRenewed
+	}
+	if err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{Status: status, Target: l.ID}, s.revise(l, raw, id, it, body, renewed)
 }
 
 // extendedBy reports whether a publication moves the listing's expiry out: a
@@ -176,13 +199,17 @@ func (s *step) extend(l *Listing, raw []byte, it *Item) error {
 }
 
 // revise replaces what a listing says. Its expiry moves out only with a newer
-// source date; it may always come nearer.
-func (s *step) revise(l *Listing, raw []byte, id ItemID, it *Item, body Body) error {
+// source date; it may always come nearer. One that comes after the review, with a
+// newer source date, renews it.
+func (s *step) revise(l *Listing, raw []byte, id ItemID, it *Item, body Body, renewed bool) error {
 	if err := s.replaceBody(l, id, body); err != nil {
 		return err
 	}
 	due, before := l.purgeAt(), l.Item
 	l.Item, l.Rev, l.ChangedAt = *it, id, s.now
+	if renewed {
+		l.State = Renewed
+	}
 	if l.Revisions < math.MaxUint16 {
 		l.Revisions++
 	}
@@ -211,23 +238,20 @@ func (s *step) replaceBody(l *Listing, id ItemID, body Body) error {
 }
 
 func (s *step) lift(it *Item, body Body) (Outcome, error) {
-	if len(body.Data) > MaxTextBytes || !utf8.Valid(body.Data) {
-		return Outcome{}, refuse(BadField, "note", "must be UTF-8 of at most %d bytes", MaxTextBytes)
+	if err := checkNote(body); err != nil {
+		return Outcome{}, err
 	}
 	if it.Reason != LiftWithdrawn && it.Reason != LiftError {
 		return Outcome{}, refuse(BadField, "reason", "must be withdrawn or error")
 	}
-	l := &Listing{ID: it.Target}
-	raw, err := s.load(l.key(), l.read)
+	l, raw, err := s.target(it.Target)
 	switch {
 	case err != nil:
 		return Outcome{}, err
-	case raw == nil:
-		return Outcome{}, refuse(NotFound, "target", "no listing %s", it.Target)
 	case l.Reporter != s.cmd.Author && !s.isHub():
 		return Outcome{}, refuse(NotPermitted, "target", "only its reporter and the hub lift a listing")
 	case l.StateAt(s.now).Terminal():
-		return Outcome{}, refuse(Ended, "target", "listing %s has ended; a terminal state never comes back", it.Target)
+		return Outcome{}, ended(it.Target)
 	}
 	return Outcome{Status: Lifted, Target: l.ID}, s.endListing(l, raw, it.Reason)
 }

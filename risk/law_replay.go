@@ -22,12 +22,12 @@ func (s *step) replay(id ItemID, it *Item, body Body, was Outcome) (Outcome, err
 	switch {
 	case body.Erased() && was.Status == Refused:
 		return was, nil
-	case it.Op == ItemLift:
-		return s.lift(it, body) // of its body the law only asks that it be text
+	case it.Op != ItemPublish:
+		return s.list(id, it, body) // of its body the law only asks that it be text
 	case body.Erased():
 		return s.replayErased(id, it, was)
 	}
-	if was.Status == Unchanged || was.Status == Extended || was.Status == Revised {
+	if was.Status == Unchanged || was.Status == Extended || replaces(was.Status) {
 		blind, err := s.replayBlind(id, it, body, was)
 		if err != nil || blind {
 			return was, err
@@ -54,7 +54,7 @@ func (s *step) replayBlind(id ItemID, it *Item, body Body, was Outcome) (bool, e
 	if _, err := s.meet(id, it, body, was); err != nil {
 		return false, err
 	}
-	if was.Status != Revised {
+	if !replaces(was.Status) {
 		return true, nil // it is still without a body, so nothing can be asked of it
 	}
 	return true, s.Link(key, was.Target)
@@ -67,12 +67,15 @@ func (s *step) replayErased(id ItemID, it *Item, was Outcome) (Outcome, error) {
 			return Outcome{}, err
 		}
 		return was, s.create(id, it, Body{}, nil)
-	case Unchanged, Extended, Revised:
+	case Unchanged, Extended, Revised, WasRenewed:
 		return s.meet(id, it, Body{}, was)
 	default:
 		return Outcome{}, refuse(BadField, "outcome", "no publication is %s", was.Status)
 	}
 }
+
+// replaces reports whether an item of this status took the place of another's body.
+func replaces(status Status) bool { return status == Revised || status == WasRenewed }
 
 // meet does to the target what the outcome says, if the clear part allows it.
 func (s *step) meet(id ItemID, it *Item, body Body, was Outcome) (Outcome, error) {
@@ -93,8 +96,10 @@ func (s *step) meet(id ItemID, it *Item, body Body, was Outcome) (Outcome, error
 	}
 	same := slices.Equal(l.Item.appendContent(nil), it.appendContent(nil))
 	switch {
-	case was.Status == Revised:
-		return was, s.revise(l, raw, id, it, body)
+	case was.Status == WasRenewed && !s.renewable(l, it):
+		return Outcome{}, refuse(BadField, "outcome", "listing %s cannot be renewed by this item", was.Target)
+	case replaces(was.Status):
+		return was, s.revise(l, raw, id, it, body, was.Status == WasRenewed)
 	case !same || (was.Status == Extended) != l.extendedBy(it):
 		return Outcome{}, refuse(BadField, "outcome", "listing %s was not %s by this item", was.Target, was.Status)
 	case was.Status == Extended:

@@ -12,19 +12,37 @@ const (
 	Lifted    Status = 5
 	Refused   Status = 6 // see the outcome's refusal
 	Kept      Status = 7 // a document was taken in
-	statuses  Status = 8
+
+	// From protocol 2 on:
+	WasSuspended Status = 8
+	WasResumed   Status = 9
+	WasRenewed   Status = 10 // the listing stands with new evidence, after its review
+	Noted        Status = 11 // what was done on the listing is known now
+	statuses     Status = 12
 )
 
 var statusNames = [statuses]string{
 	Created: "created", Unchanged: "unchanged", Revised: "revised", Extended: "extended",
 	Lifted: "lifted", Refused: "refused", Kept: "kept",
+	WasSuspended: "suspended", WasResumed: "resumed", WasRenewed: "renewed", Noted: "noted",
 }
 
 func (s Status) String() string { return nameOf(statusNames[:], uint8(s), "status") }
 
-// Outcome is the result of one item. Its encoding: u8 status, then for unchanged,
-// revised, extended and lifted u64 leaf | u16 item of the listing that it
-// concerns, for refused u8 refusal.
+// concerns reports whether an outcome of this status names the listing, or the
+// protection, that it is about.
+func (s Status) concerns() bool {
+	switch s {
+	case Unchanged, Revised, Extended, Lifted, WasSuspended, WasResumed, WasRenewed, Noted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Outcome is the result of one item, or of one act of a [Feedback]. Its encoding: u8
+// status, then for refused u8 refusal, for created and kept nothing, and for all
+// others u64 leaf | u16 item of what it concerns.
 type Outcome struct {
 	Status  Status
 	Refusal Refusal
@@ -33,10 +51,10 @@ type Outcome struct {
 
 func (o Outcome) appendTo(dst []byte) []byte {
 	dst = append(dst, uint8(o.Status))
-	switch o.Status {
-	case Unchanged, Revised, Extended, Lifted:
+	switch {
+	case o.Status.concerns():
 		return putU16(putU64(dst, o.Target.Leaf), o.Target.Item)
-	case Refused:
+	case o.Status == Refused:
 		return append(dst, uint8(o.Refusal))
 	default:
 		return dst
@@ -45,15 +63,15 @@ func (o Outcome) appendTo(dst []byte) []byte {
 
 func readOutcome(r *reader) Outcome {
 	o := Outcome{Status: Status(r.u8())}
-	switch o.Status {
-	case Unchanged, Revised, Extended, Lifted:
+	switch {
+	case o.Status.concerns():
 		o.Target = r.listing()
-	case Refused:
+	case o.Status == Refused:
 		o.Refusal = Refusal(r.u8())
 		if !o.Refusal.Valid() || o.Refusal == Accepted {
 			r.fail("has an item refused for reason %d, which this protocol does not know", o.Refusal)
 		}
-	case Created, Kept:
+	case o.Status == Created || o.Status == Kept:
 	default:
 		r.fail("has an item of status %d, which this protocol does not know", o.Status)
 	}
@@ -94,7 +112,7 @@ type Leaf struct {
 	At         int64
 	Proposer   ID
 	Refusal    Refusal
-	Outcomes   []Outcome // one for each item; none if the command was refused
+	Outcomes   []Outcome // one for each item or act; none if the command was refused
 	State      Hash
 }
 

@@ -30,6 +30,11 @@ const (
 	MaxNameBytes = 255
 	// MaxTextBytes bounds each free text in a listing.
 	MaxTextBytes = 512
+	// MaxLives is the number of codes that have a longest life of their own.
+	MaxLives = 256
+	// MaxProtections is the number of protections that the state holds, ended ones
+	// within their retention too: every node keeps them in memory.
+	MaxProtections = 4_096
 	// MaxEvidence is the number of pieces of evidence in one listing.
 	MaxEvidence = 8
 )
@@ -42,6 +47,9 @@ const (
 	// BroadSigners is how many hub keys sign a broad listing.
 	BroadSigners = 2
 )
+
+// ProtectionSigners is how many hub keys approve a protection.
+const ProtectionSigners = 2
 
 // The bounds of the time rule, in milliseconds.
 const (
@@ -56,6 +64,8 @@ const (
 	MaxRetireAheadMillis = int64(366 * 24 * time.Hour / time.Millisecond)
 	// MaxListingMillis is the longest life of a listing; policy may shorten it.
 	MaxListingMillis = int64(5 * 366 * 24 * time.Hour / time.Millisecond)
+	// MaxProtectionMillis is the longest life of a protection.
+	MaxProtectionMillis = int64(366 * 24 * time.Hour / time.Millisecond)
 	// RetentionMillis is how long a listing's record stays after its expiry or
 	// its end, so that a dispute about it can still be answered.
 	RetentionMillis = int64(180 * 24 * time.Hour / time.Millisecond)

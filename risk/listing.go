@@ -43,7 +43,7 @@ func (s ListingState) Terminal() bool {
 //
 //	key l u64 leaf u16 item | reporter 16 | clear part as in an item, without
 //	operation | u64 leaf u16 item of rev | u16 revisions | u8 state |
-//	i64 reported | i64 changed | i64 ended
+//	i64 reported | i64 changed | i64 ended | taken, if any; see [Taken]
 type Listing struct {
 	ID       ListingID
 	Reporter ID
@@ -55,6 +55,8 @@ type Listing struct {
 	ReportedAt int64 // network time of the first publication
 	ChangedAt  int64
 	EndedAt    int64 // zero until it is lifted
+
+	Taken Taken // what institutions say that they did on it
 }
 
 // StateAt gives the state at a time: a deadline is read, never run.
@@ -99,7 +101,7 @@ func (l *Listing) appendTo(dst []byte) []byte {
 	dst = append(dst[:at], dst[at+1:]...) // the operation is always the same
 	dst = putU16(putU64(dst, l.Rev.Leaf), l.Rev.Item)
 	dst = append(putU16(dst, l.Revisions), uint8(l.State))
-	return putI64(putI64(putI64(dst, l.ReportedAt), l.ChangedAt), l.EndedAt)
+	return l.Taken.appendTo(putI64(putI64(putI64(dst, l.ReportedAt), l.ChangedAt), l.EndedAt))
 }
 
 func (l *Listing) read(r *reader) {
@@ -109,6 +111,7 @@ func (l *Listing) read(r *reader) {
 	l.Item.Commitment = r.hash()
 	l.Rev, l.Revisions, l.State = r.listing(), r.u16(), ListingState(r.u8())
 	l.ReportedAt, l.ChangedAt, l.EndedAt = r.i64(), r.i64(), r.i64()
+	l.Taken.read(r)
 }
 
 // ReadListing gives back a listing from its record.

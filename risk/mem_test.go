@@ -112,6 +112,24 @@ func (m *memState) Due(table byte, now int64, limit int) ([][]byte, error) {
 	return keys, m.use()
 }
 
+func (m *memState) Count(table byte) (int, error) { return m.count(table), m.use() }
+
+func (m *memState) Takers(id ListingID, n int) ([]ID, error) {
+	var reporters []ID
+	for _, key := range slices.Sorted(maps.Keys(m.records)) {
+		if key[0] != TableActs || len(reporters) == n {
+			continue
+		}
+		if of, reporter := ParseTakingKey([]byte(key)); of == id {
+			reporters = append(reporters, reporter)
+		}
+	}
+	if len(reporters) < n {
+		return nil, fmt.Errorf("%d acts on listing %s, and it counts %d", len(reporters), id, n)
+	}
+	return reporters, m.use()
+}
+
 func (m *memState) Find(key ListingKey) (ListingID, bool, error) {
 	ids := m.index[key]
 	if len(ids) == 0 {

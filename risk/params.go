@@ -352,6 +352,12 @@ func readLaterParams(r *reader, kind CommandKind) Params {
 		p := &SetPolicy{}
 		p.Policy.read(r)
 		return p
+	case KindSetLives:
+		return &SetLives{Lives: readLives(r)}
+	case KindFeedback:
+		return &Feedback{Acts: readActs(r)}
+	case KindProtect:
+		return &Protect{}
 	default:
 		r.fail("is of kind %d, which this protocol does not know", kind)
 		return &Listings{}

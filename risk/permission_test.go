@@ -25,6 +25,7 @@ func prepared(t rapid.TB) *world {
 	}
 	w.accepted(w.command(hub, 2, &OpenEpoch{Epoch: 2, Commitment: Hash{2}}), nil)
 	w.accepted(w.command(acq, 1, &RetireKey{Reporter: acq.id, Key: publicOf(acq.keys[1]).ID()}), nil)
+	w.publish(wallet, 1, reportOn(KindPhone, 2, w.now))
 	return w
 }
 
@@ -78,6 +79,13 @@ func lawful(w *world, kind CommandKind) (Params, []Item, []Body) {
 		return &Advance{Reporter: idNamed("comer"), To: StageVetted}, nil, nil
 	case KindRevokeCertificate:
 		return &RevokeCertificate{Fingerprint: Hash{3}}, nil, nil
+	case KindSetLives:
+		return &SetLives{Lives: []LongestLife{{Code: 4, Days: 180}}}, nil, nil
+	case KindFeedback:
+		return &Feedback{Acts: []Act{{Target: ListingID{Leaf: uint64(len(w.log) - 1)}, Action: HoldFunds}}}, nil, nil
+	case KindProtect:
+		item, body := protecting(KindPhone, 3, w.now+day)
+		return &Protect{}, []Item{item}, []Body{body}
 	case KindSetPolicy:
 		return &SetPolicy{Policy: samplePolicy()}, nil, nil
 	default:
@@ -106,6 +114,9 @@ var whoMay = map[CommandKind][6]Refusal{
 	KindApply:             {NeedsCosigner, NeedsCosigner, NotPermitted, NotPermitted, UnknownKey, KeyRetired}, // the applicant's own key
 	KindAdvance:           {Accepted, Accepted, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
 	KindRevokeCertificate: {Accepted, Accepted, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
+	KindSetLives:          {Accepted, NeedsCosigner, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
+	KindFeedback:          {Accepted, Accepted, Accepted, NotPermitted, UnknownKey, KeyRetired},
+	KindProtect:           {Accepted, NeedsCosigner, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
 	KindSetPolicy:         {Accepted, NeedsCosigner, NotPermitted, NotPermitted, UnknownKey, KeyRetired},
 }
 

@@ -26,6 +26,9 @@ const (
 	tableRevocation  = 'v' // from protocol 2 on, as all that follow
 	tableReputation  = 'u'
 	tablePolicy      = 'w'
+	tableLives       = 'd'
+	tableAct         = 'y'
+	tableProtection  = 'p'
 )
 
 // Exported names of the tables that a store walks.
@@ -42,6 +45,9 @@ const (
 	TableRevocations  = tableRevocation
 	TableReputations  = tableReputation
 	TablePolicy       = tablePolicy
+	TableLives        = tableLives
+	TableActs         = tableAct
+	TableProtections  = tableProtection
 )
 
 // Network is what the founding command set, and what later commands may raise.

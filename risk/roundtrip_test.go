@@ -50,6 +50,11 @@ func drawItem(t *rapid.T, op ItemOp) Item {
 		it.Expiry, it.SourceDate = rapid.Int64().Draw(t, "expiry"), rapid.Int64().Draw(t, "source_date")
 	case ItemLift:
 		it.Target, it.Reason = drawTarget(t), LiftReason(rapid.Byte().Draw(t, "reason"))
+	case ItemSuspend, ItemResume, ItemUnprotect:
+		it.Target = drawTarget(t)
+	case ItemProtect:
+		it.Kind, it.Expiry = Kind(rapid.Byte().Draw(t, "kind")), rapid.Int64().Draw(t, "expiry")
+		it.Scope = Scope{Family: Family(rapid.Byte().Draw(t, "family")), Length: rapid.Byte().Draw(t, "length")}
 	}
 	return it
 }
@@ -91,6 +96,20 @@ func drawParams(t *rapid.T, kind CommandKind) Params {
 		return &Advance{Reporter: drawID(t), To: Stage(u8()), Purposes: Purpose(u8()), Proof: drawHash(t), Size: rapid.Uint64().Draw(t, "size"), Root: drawHash(t), Comment: name()}
 	case KindRevokeCertificate:
 		return &RevokeCertificate{Fingerprint: drawHash(t), Reason: name()}
+	case KindSetLives:
+		p := &SetLives{Lives: []LongestLife{}}
+		for range rapid.IntRange(0, 4).Draw(t, "lives") {
+			p.Lives = append(p.Lives, LongestLife{Code: rapid.Uint16().Draw(t, "code"), Days: rapid.Uint16().Draw(t, "days")})
+		}
+		return p
+	case KindFeedback:
+		p := &Feedback{Acts: []Act{}}
+		for range rapid.IntRange(0, 4).Draw(t, "acts") {
+			p.Acts = append(p.Acts, Act{Target: drawTarget(t), Action: Advice(u8())})
+		}
+		return p
+	case KindProtect:
+		return &Protect{}
 	case KindSetPolicy:
 		p := samplePolicy()
 		p.Version, p.Deny, p.Cases = u32(), rapid.Uint16().Draw(t, "deny"), []CaseLife{{rapid.Uint16().Draw(t, "code"), rapid.Uint16().Draw(t, "days")}}
@@ -114,7 +133,11 @@ func drawCommand(t *rapid.T) *Command {
 	switch itemsOf(kind) {
 	case ItemPublish:
 		for range rapid.IntRange(1, 5).Draw(t, "items") {
-			c.Items = append(c.Items, drawItem(t, rapid.SampledFrom([]ItemOp{ItemPublish, ItemLift}).Draw(t, "op")))
+			c.Items = append(c.Items, drawItem(t, rapid.SampledFrom([]ItemOp{ItemPublish, ItemLift, ItemSuspend, ItemResume}).Draw(t, "op")))
+		}
+	case ItemProtect:
+		for range rapid.IntRange(1, 3).Draw(t, "items") {
+			c.Items = append(c.Items, drawItem(t, rapid.SampledFrom([]ItemOp{ItemProtect, ItemUnprotect}).Draw(t, "op")))
 		}
 	case ItemDocument:
 		c.Items = append(c.Items, drawItem(t, ItemDocument))
@@ -147,10 +170,10 @@ func drawLeaf(t *rapid.T) *Leaf {
 	}
 	for range rapid.IntRange(0, 5).Draw(t, "outcomes") {
 		o := Outcome{Status: Status(rapid.IntRange(1, int(statuses)-1).Draw(t, "status"))}
-		switch o.Status {
-		case Unchanged, Revised, Extended, Lifted:
+		switch {
+		case o.Status.concerns():
 			o.Target = drawTarget(t)
-		case Refused:
+		case o.Status == Refused:
 			o.Refusal = Refusal(rapid.IntRange(1, int(refusals)-1).Draw(t, "refusal"))
 		}
 		l.Outcomes = append(l.Outcomes, o)

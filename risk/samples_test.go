@@ -53,6 +53,31 @@ func sampleItems() ([]Item, []Body) {
 	return []Item{publish, lift}, []Body{body, note}
 }
 
+// laterItems are the operations on listings of protocol 2.
+func laterItems() map[string]Item {
+	note := bodyOf([]byte("looked at again"))
+	suspend := Item{Op: ItemSuspend, Target: ListingID{Leaf: 77, Item: 3}, Commitment: note.Commit()}
+	resume := suspend
+	resume.Op = ItemResume
+	return map[string]Item{"suspend": suspend, "resume": resume}
+}
+
+func fullProtection() *ProtectionBody {
+	return &ProtectionBody{Token: Token{0xcc, 15: 0xdd}, Epoch: 2, Covers: "salaries", Comment: "两人批准 2026-17"}
+}
+
+func protectItems() ([]Item, []Body) {
+	data, err := fullProtection().Encode()
+	if err != nil {
+		panic(err)
+	}
+	body, note := bodyOf(data), bodyOf(nil)
+	return []Item{
+		{Op: ItemProtect, Kind: KindIP, Scope: Scope{Family: FamilyIPv4, Length: 24}, Expiry: start + 90*day, Commitment: body.Commit()},
+		{Op: ItemUnprotect, Target: ItemID{Leaf: 78, Item: 4}, Commitment: note.Commit()},
+	}, []Body{body, note}
+}
+
 func sampleParams() []Params {
 	spare := publicOf(keyNamed("spare 1"))
 	return []Params{
@@ -74,6 +99,9 @@ func sampleParams() []Params {
 		&Advance{Reporter: acq.id, To: StageSigned, Purposes: PurposeScreening, Proof: Hash{7}, Size: 12, Root: Hash{8}, Comment: "seen"},
 		&RevokeCertificate{Fingerprint: Hash{0x0c, 31: 1}, Reason: "stolen"},
 		&SetPolicy{Policy: samplePolicy()},
+		&SetLives{Lives: []LongestLife{{Code: 4, Days: 180}, {Code: 0x1234, Days: 0x0201}}},
+		&Feedback{Acts: []Act{{Target: ListingID{Leaf: 77, Item: 3}, Action: HoldFunds}, {Target: ListingID{Leaf: 78}, Action: Deny}}},
+		&Protect{},
 	}
 }
 
@@ -99,6 +127,8 @@ func samples() []sample {
 		case KindListings:
 			c.Author, c.Signers = acq.id, append(acq.signers(1), hub.signers(1)...)
 			c.Items, s.bodies = sampleItems()
+		case KindProtect:
+			c.Items, s.bodies = protectItems()
 		case KindPublishRules:
 			s.bodies = []Body{bodyOf([]byte("rules: []\n"))}
 			c.Items = []Item{{Op: ItemDocument, Commitment: s.bodies[0].Commit()}}
@@ -113,12 +143,14 @@ func samples() []sample {
 func sampleLeaves() map[string]*Leaf {
 	signed := samples()[6].signed()
 	base := Leaf{Header: signed.Header, Signatures: signed.Signatures, At: start + 7, Proposer: idNamed("node"), State: Hash{0xfe, 31: 0xef}}
-	accepted, refused := base, base
+	accepted, refused, later := base, base, base
 	target := ListingID{Leaf: 0x0102030405060708, Item: 0x090a}
 	accepted.Outcomes = []Outcome{{Status: Created}, {Status: Unchanged, Target: target}, {Status: Revised, Target: target},
 		{Status: Extended, Target: target}, {Status: Lifted, Target: target}, {Status: Refused, Refusal: BadExpiry}, {Status: Kept}}
+	later.Outcomes = []Outcome{{Status: WasSuspended, Target: target}, {Status: WasResumed, Target: target},
+		{Status: WasRenewed, Target: target}, {Status: Noted, Target: target}}
 	refused.Refusal, refused.Outcomes = NotPermitted, []Outcome{}
-	return map[string]*Leaf{"accepted": &accepted, "refused": &refused}
+	return map[string]*Leaf{"accepted": &accepted, "refused": &refused, "protocol_2": &later}
 }
 
 // sampleRecords are one record of every table.
@@ -137,6 +169,11 @@ func sampleRecords() map[string]record {
 		"rule_set":    &RuleSet{Version: 2, Hash: Hash{4}, Author: hub.id, PublishedAt: start, State: RulesActive, Leaf: 12, Commitment: Hash{5}, Previous: 1},
 		"listing": &Listing{ID: ListingID{Leaf: 5, Item: 6}, Reporter: acq.id, Item: items[0], Rev: ItemID{Leaf: 7, Item: 8}, Revisions: 1,
 			State: LiftedError, ReportedAt: start, ChangedAt: start + 1, EndedAt: start + 2},
+		"listing_taken": &Listing{ID: ListingID{Leaf: 5, Item: 7}, Reporter: acq.id, Item: items[0], Rev: ItemID{Leaf: 5, Item: 7},
+			State: Renewed, ReportedAt: start, ChangedAt: start + 1, Taken: Taken{Allow: 1, Observe: 2, StepUp: 3, Limit: 4, DelaySettlement: 5, HoldFunds: 6, Deny: 0x0708}},
+		"taking":     &Taking{Target: ListingID{Leaf: 5, Item: 7}, Reporter: wallet.id, Action: HoldFunds, At: start + 3},
+		"lives":      &Lives{Longest: []LongestLife{{Code: 4, Days: 180}, {Code: 9, Days: 0x0102}}},
+		"protection": &Protection{ID: ItemID{Leaf: 8, Item: 1}, Kind: KindIP, Scope: Scope{Family: FamilyIPv4, Length: 24}, Expiry: start + 90*day, Commitment: Hash{8}, Since: start, EndedAt: start + day},
 		"policy":     &policy,
 		"reputation": &Reputation{Reporter: acq.id, Reported: 0x0102, Errors: 0x0304},
 		"revocation": &Revocation{Fingerprint: Hash{0x0c, 31: 1}, At: start, Reason: "stolen"},

@@ -11,6 +11,11 @@ type State interface {
 	// Due lists the keys of up to limit records of a table whose due time has
 	// come, in the order of (due time, key).
 	Due(table byte, now int64, limit int) ([][]byte, error)
+	// Count says how many records a table has; of [TableProtections] alone.
+	Count(table byte) (int, error)
+	// Takers lists the first n reporters that have a [Taking] on a listing. There are
+	// so many: the listing counts them.
+	Takers(listing ListingID, n int) ([]ID, error)
 
 	// Find gives the newest listing of a key.
 	Find(ListingKey) (ListingID, bool, error)
@@ -46,7 +51,8 @@ type step struct {
 	cmd   *Command
 	entry *Entry
 
-	epochs Epochs          // set for listings alone
+	epochs Epochs          // set for listings and protections alone
+	lives  Lives           // set for listings alone
 	scopes map[Scope]int64 // what this command adds to the counts
 
 	reputations map[ID]Reputation // and to what is held for and against reporters

@@ -258,6 +258,12 @@ func (s *step) judge(res *Result, recorded []Outcome) error {
 		return s.revokeCertificate(p)
 	case *SetPolicy:
 		return s.setPolicy(p)
+	case *SetLives:
+		return s.setLives(p)
+	case *Feedback:
+		return s.feedback(p, res)
+	case *Protect:
+		return s.protect(res, recorded)
 	default:
 		return refuse(Unsupported, "kind", "this protocol does not apply %s", s.cmd.Params.Kind())
 	}
@@ -284,8 +290,8 @@ func (s *step) settle(res *Result) error {
 	return s.Put(Change{Key: m.key(), New: m.appendTo(nil), NewDue: m.NotAfter + 1})
 }
 
-// sweep removes up to MaxRemovals outcomes that need not be remembered and as
-// many listings past their retention.
+// sweep removes up to MaxRemovals outcomes that need not be remembered, as many
+// listings past their retention, with what was done on them, and as many protections.
 func (s *step) sweep(now int64) error {
 	keys, err := s.Due(tableRemembered, now, MaxRemovals)
 	if err != nil {
@@ -301,32 +307,61 @@ func (s *step) sweep(now int64) error {
 			return err
 		}
 	}
-	keys, err = s.Due(tableListing, now, MaxRemovals)
+	if err := s.sweepListings(now); err != nil || s.net.Protocol < 2 {
+		return err
+	}
+	keys, err = s.Due(tableProtection, now, MaxRemovals)
 	if err != nil {
 		return err
 	}
 	for _, key := range keys {
-		if err := s.removeListing(ParseListingRecordKey(key)); err != nil {
+		if err := s.removeProtection(key); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *step) removeListing(id ListingID) error {
-	l := &Listing{ID: id}
-	raw, err := s.load(l.key(), l.read)
+// sweepListings counts a listing and each act on it alike, so that a listing on which
+// hundreds have acted goes over several commands.
+func (s *step) sweepListings(now int64) error {
+	keys, err := s.Due(tableListing, now, MaxRemovals)
 	if err != nil {
 		return err
 	}
+	room := MaxRemovals
+	for _, key := range keys {
+		removed, err := s.removeListing(ParseListingRecordKey(key), room)
+		if err != nil {
+			return err
+		}
+		if room -= removed; room == 0 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// removeListing removes up to so many records, the listing's own as the last, and says
+// how many.
+func (s *step) removeListing(id ListingID, most int) (int, error) {
+	l := &Listing{ID: id}
+	raw, err := s.load(l.key(), l.read)
+	if err != nil {
+		return 0, err
+	}
+	raw, acts, err := s.forget(l, raw, most)
+	if err != nil || acts == most {
+		return acts, err
+	}
 	if err := s.unlink(l); err != nil {
-		return err
+		return 0, err
 	}
 	s.count(l.Item.Scope, -1)
 	if err := s.DropBody(l.Rev); err != nil {
-		return err
+		return 0, err
 	}
-	return s.Put(Change{Key: l.key(), Old: raw, OldDue: l.purgeAt()})
+	return acts + 1, s.Put(Change{Key: l.key(), Old: raw, OldDue: l.purgeAt()})
 }
 
 // unlink takes a listing out of the index by what its body says it is about.

@@ -30,6 +30,9 @@ func vectors() map[string]string {
 		put("command/"+s.name+"/signed", signed.Encode())
 		put("command/"+s.name+"/entry", entry.Encode())
 	}
+	for name, it := range laterItems() {
+		put("item/"+name, it.appendTo(nil))
+	}
 	for name, l := range sampleLeaves() {
 		put("leaf/"+name, l.Encode())
 	}
@@ -42,6 +45,11 @@ func vectors() map[string]string {
 		panic(err)
 	}
 	put("body/listing", body)
+	protection, err := fullProtection().Encode()
+	if err != nil {
+		panic(err)
+	}
+	put("body/protection", protection)
 	salted := bodyOf(body)
 	put("body/salted", salted.AppendTo(nil))
 	key := ListingKey{Kind: KindPhone, Token: Token{1, 15: 2}, Reporter: acq.id, List: ListWatch, Code: 0x0304}

@@ -251,6 +251,11 @@ func liftOf(target ListingID, reason LiftReason) (Item, Body) {
 	return Item{Op: ItemLift, Target: target, Reason: reason, Commitment: body.Commit()}, body
 }
 
+func haltOf(op ItemOp, target ListingID) (Item, Body) {
+	body := bodyOf([]byte("looked at"))
+	return Item{Op: op, Target: target, Commitment: body.Commit()}, body
+}
+
 func (w *world) lift(a actor, target ListingID, reason LiftReason) Outcome {
 	w.t.Helper()
 	item, body := liftOf(target, reason)

@@ -61,7 +61,7 @@ type Cut struct {
 	Linked   []Touched // got a listing, or one of its listings changed
 	Unlinked []Touched // lost one, perhaps not the last
 
-	ScopesChanged, EpochsChanged, RulesChanged, NodesChanged, RevocationsChanged, InstitutionsChanged, PolicyChanged bool
+	ScopesChanged, EpochsChanged, RulesChanged, NodesChanged, RevocationsChanged, InstitutionsChanged, PolicyChanged, ProtectionsChanged bool
 }
 
 // Apply applies entries in order and gives a result for each. Entries that are
@@ -247,7 +247,7 @@ func (c *cut) commit() error {
 		ScopesChanged: c.changed[risk.TableScopes], EpochsChanged: c.changed[risk.TableEpochs],
 		RulesChanged: c.changed[risk.TableRulesHead], NodesChanged: c.changed[risk.TableNodes],
 		RevocationsChanged: c.changed[risk.TableRevocations], InstitutionsChanged: c.changed[risk.TableInstitutions],
-		PolicyChanged: c.changed[risk.TablePolicy],
+		PolicyChanged: c.changed[risk.TablePolicy], ProtectionsChanged: c.changed[risk.TableProtections],
 	})
 	return nil
 }

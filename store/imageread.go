@@ -179,8 +179,10 @@ func wellFormed(key []byte) bool {
 	switch key[0] {
 	case prefixLink:
 		return len(key) == 1+risk.ListingKeyBytes
-	case prefixBody, risk.TableListings:
+	case prefixBody, risk.TableListings, risk.TableProtections:
 		return len(key) == 1+risk.ItemIDBytes
+	case risk.TableActs:
+		return len(key) == risk.TakingKeyBytes
 	case risk.TableRuleSets:
 		return len(key) == 1+4
 	case risk.TableInstitutions, risk.TableNodes, risk.TableReputations:

@@ -7,7 +7,8 @@ import (
 )
 
 // The keys in badger. A record stands under its own key (see package risk),
-// whose first byte is one of its tables: n t e h s i k o r l c v u w. Beside them:
+// whose first byte is one of its tables: n t e h s i k o r l c v u w d y p. Beside
+// them:
 //
 //	f | listing key 36            -> item id of the newest listing of that key
 //	b | u64 leaf | u16 item       -> salt | body
@@ -31,11 +32,13 @@ const (
 )
 
 // tables of records, in the order in which a walk meets them.
-var tables = []byte("cehiklnorstuvw")
+var tables = []byte("cdehiklnoprstuvwy")
 
 // small tables are also kept in memory: every command reads them, and they do
 // not grow with the listings.
-func isSmall(table byte) bool { return table != risk.TableListings && table != risk.TableRemembered }
+func isSmall(table byte) bool {
+	return table != risk.TableListings && table != risk.TableRemembered && table != risk.TableActs
+}
 
 func linkKey(k risk.ListingKey) []byte {
 	return k.AppendTo(append(make([]byte, 0, 1+risk.ListingKeyBytes), prefixLink))

@@ -78,6 +78,8 @@ func TestSumsAreThoseOfTheScan(t *testing.T) {
 	mustApply(t, s, w.entries)
 	from := len(w.entries)
 	w.publish(w.acq, "worse", subjects(10, 30)...)
+	w.acts(w.bank, risk.HoldFunds, idOf(t, w, first))
+	w.halt(w.hub, risk.ItemSuspend, idOf(t, w, first))
 	w.lift(w.acq, idOf(t, w, first))
 	w.publish(w.acq, "worse still", subjects(5, 10)...)
 	w.now += 20 * 365 * 24 * 60 * minute // nobody keeps anything as long

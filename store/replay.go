@@ -40,6 +40,7 @@ func (s *Store) Replay(leaves []Replayed) error {
 
 func (s *Store) replayCut(leaves []Replayed) (done int, err error) {
 	defer s.now.Load().gen.caught(&err)
+	s.replayed.Store(true)
 	c := s.begin()
 	c.replaying = true
 	defer c.txn.Discard()

@@ -238,8 +238,8 @@ func (l *loader) check(m *meta) error {
 	switch n := &l.counts; {
 	case l.lanes != m.lanes || n[risk.TableListings] != m.listings || smalls != m.smalls:
 		return badImage("its records do not give the state that its last leaf commits to")
-	case n[prefixBody] != m.listings+n[risk.TableRuleSets]:
-		return badImage("it has %d bodies for %d listings and %d rule sets", n[prefixBody], m.listings, n[risk.TableRuleSets])
+	case n[prefixBody] != m.listings+n[risk.TableRuleSets]+n[risk.TableProtections]:
+		return badImage("it has %d bodies for %d listings, %d rule sets and %d protections", n[prefixBody], m.listings, n[risk.TableRuleSets], n[risk.TableProtections])
 	}
 	return nil
 }
@@ -278,7 +278,7 @@ func loadEdge(batch *badger.WriteBatch, head *imageHead) error {
 func verify(m *meta) error {
 	txn := m.gen.db.NewTransactionAt(m.version(), false)
 	defer txn.Discard()
-	if err := errors.Join(verifyListings(m, txn), verifyRuleSets(txn)); err != nil {
+	if err := errors.Join(verifyListings(m, txn), verifyRuleSets(txn), verifyProtections(txn)); err != nil {
 		return fmt.Errorf("%w: %w", ErrImage, err)
 	}
 	return nil
@@ -314,6 +314,18 @@ func verifyRuleSets(txn *badger.Txn) error {
 				return fmt.Errorf("a rule set: %w", err)
 			}
 			return verifyBody(txn, risk.ItemID{Leaf: set.Leaf}, set.Commitment)
+		})
+	})
+}
+
+func verifyProtections(txn *badger.Txn) error {
+	return walk(txn, []byte{risk.TableProtections}, func(item *badger.Item) error {
+		return item.Value(func(raw []byte) error {
+			p, err := risk.ReadProtection(item.Key(), raw)
+			if err != nil {
+				return fmt.Errorf("a protection: %w", err)
+			}
+			return verifyBody(txn, p.ID, p.Commitment)
 		})
 	})
 }

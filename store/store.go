@@ -47,10 +47,12 @@ type Store struct {
 	now  atomic.Pointer[meta] // what is committed
 	err  atomic.Pointer[error]
 
+	replayed atomic.Bool // its leaves were applied again, perhaps without their bodies
+
 	leaving sync.WaitGroup // states that were replaced, until they are removed
 
-	element *element // of the applying goroutine
-	soonest [2]int64 // a lower bound of the next due time; see dueTables
+	element *element        // of the applying goroutine
+	soonest [dueSlots]int64 // a lower bound of the next due time; see dueTables
 }
 
 const currentFile = "CURRENT"
@@ -267,7 +269,7 @@ func (s *Store) checkNetwork(m *meta) error {
 // become puts a state in the place of what was there.
 func (s *Store) become(m *meta) {
 	m.gen.versions.begin(m.version())
-	s.soonest = [2]int64{}
+	s.soonest = [dueSlots]int64{}
 	s.now.Store(m)
 }
 

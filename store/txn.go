@@ -60,13 +60,14 @@ type cut struct {
 
 	replaying bool // of leaves whose bodies may be gone
 
-	soonest [2]int64
-	added   [2][]dueEntry // put in this cut
+	soonest [dueSlots]int64
+	added   [dueSlots][]dueEntry // put in this cut
 	removed map[string]bool
 
-	links map[risk.ListingKey]*link // that were asked for
-	moved []risk.ListingKey         // of those, the ones that this cut has written or removed
-	led   map[string]uint64         // records that an index has led to: they must be there, of this version if it is not 0
+	links map[risk.ListingKey]*link           // that were asked for
+	moved []risk.ListingKey                   // of those, the ones that this cut has written or removed
+	acts  map[risk.ListingID]map[risk.ID]bool // what this cut has put (true) and removed on a listing
+	led   map[string]uint64                   // records that an index has led to: they must be there, of this version if it is not 0
 }
 
 type dueEntry struct {
@@ -77,16 +78,22 @@ type dueEntry struct {
 // dueTables are the tables whose records go some day; their place is their slot
 // in what is kept by table.
 func dueSlot(table byte) int {
-	if table == risk.TableListings {
+	switch table {
+	case risk.TableListings:
 		return 0
+	case risk.TableProtections:
+		return 1
+	default:
+		return 2
 	}
-	return 1
 }
+
+const dueSlots = 3
 
 func (s *Store) begin() *cut {
 	m := s.now.Load()
 	return &cut{store: s, meta: m.copyFor(), txn: m.gen.db.NewTransactionAt(m.version(), true),
-		changed: map[byte]bool{}, soonest: s.soonest, removed: map[string]bool{}, links: map[risk.ListingKey]*link{}, led: map[string]uint64{}}
+		changed: map[byte]bool{}, soonest: s.soonest, removed: map[string]bool{}, links: map[risk.ListingKey]*link{}, acts: map[risk.ListingID]map[risk.ID]bool{}, led: map[string]uint64{}}
 }
 
 // entryOverhead is what badger counts for an entry beside key and value.
@@ -139,8 +146,11 @@ func (c *cut) Put(ch risk.Change) error {
 	if isSmall(ch.Key[0]) {
 		c.putSmall(&ch)
 	}
-	if ch.Key[0] == risk.TableListings {
+	switch ch.Key[0] {
+	case risk.TableListings:
 		recount(&c.meta.listings, &ch)
+	case risk.TableActs:
+		c.act(&ch)
 	}
 	if err := c.reschedule(&ch); err != nil {
 		return err
@@ -148,6 +158,9 @@ func (c *cut) Put(ch risk.Change) error {
 	if ch.New == nil {
 		delete(c.led, string(ch.Key))
 		return c.delete(ch.Key)
+	}
+	if _, led := c.led[string(ch.Key)]; led {
+		c.led[string(ch.Key)] = 0 // what an index led to is this cut's now
 	}
 	if err := c.set(ch.Key, ch.New); err != nil || ch.Old == nil || ch.Key[0] != risk.TableListings {
 		return err
@@ -205,8 +218,9 @@ func (c *cut) reschedule(ch *risk.Change) error {
 }
 
 // Due lists what may go, in the order of (due time, key). Most commands find
-// nothing: the lower bound tells them without a look at the index. What this cut
-// has added stands beside what was committed before.
+// nothing: the lower bound tells them without a look at the index. It stays at the
+// first, since the law need not remove all. What this cut has added stands beside
+// what was committed before.
 func (c *cut) Due(table byte, now int64, limit int) ([][]byte, error) {
 	slot := dueSlot(table)
 	if now < c.soonest[slot] {
@@ -222,9 +236,11 @@ func (c *cut) Due(table byte, now int64, limit int) ([][]byte, error) {
 	found = slices.CompactFunc(found, func(a, b dueEntry) bool { return a.due == b.due && bytes.Equal(a.key, b.key) })
 	c.soonest[slot] = math.MaxInt64
 	var keys [][]byte
-	for _, e := range found {
-		if e.due > now || len(keys) == limit {
+	for i, e := range found {
+		if i == 0 {
 			c.soonest[slot] = e.due
+		}
+		if e.due > now || len(keys) == limit {
 			break
 		}
 		keys = append(keys, e.key)
@@ -257,7 +273,8 @@ func (c *cut) committedDue(table byte, now int64, limit int) []dueEntry {
 }
 
 // Body gives an item's body. The law asks for those of records that it has read,
-// and nothing erases those yet: one that is missing is damage.
+// and nothing erases those yet: one that is missing is damage, but in a replay, which
+// may be given none.
 func (c *cut) Body(id risk.ItemID) (risk.Body, error) {
 	body, err := readBody(c.txn, id)
 	if err == nil && body.Erased() && !c.replaying {

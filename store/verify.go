@@ -153,7 +153,7 @@ func (v *verifier) record(item *badger.Item, value []byte) error {
 	return nil
 }
 
-// bodyOf holds listings and rule sets to their bodies.
+// bodyOf holds listings, rule sets and protections to their bodies.
 func (v *verifier) bodyOf(item *badger.Item, value []byte) error {
 	switch key := item.Key(); key[0] {
 	case risk.TableListings:
@@ -167,6 +167,13 @@ func (v *verifier) bodyOf(item *badger.Item, value []byte) error {
 		}
 		v.seen.Bodies++
 		return verifyBody(v.txn, risk.ItemID{Leaf: set.Leaf}, set.Commitment)
+	case risk.TableProtections:
+		p, err := risk.ReadProtection(key, value)
+		if err != nil {
+			return err
+		}
+		v.seen.Bodies++
+		return verifyBody(v.txn, p.ID, p.Commitment)
 	default:
 		return nil
 	}

@@ -114,10 +114,15 @@ func (w *world) linkOf(n int) []byte {
 
 // publish has an institution list subjects.
 func (w *world) publish(a author, note string, subjects ...int) *risk.Signed {
+	return w.publishFrom(a, note, 0, subjects...)
+}
+
+// publishFrom names when the source said so.
+func (w *world) publishFrom(a author, note string, source int64, subjects ...int) *risk.Signed {
 	var items []risk.Item
 	var bodies []risk.Body
 	for _, n := range subjects {
-		item, body := w.listing(n, note, day, 0)
+		item, body := w.listing(n, note, day, source)
 		items, bodies = append(items, item), append(bodies, body)
 	}
 	return w.propose(a, &risk.Listings{}, items, bodies)
@@ -129,6 +134,62 @@ func (w *world) lift(a author, id risk.ListingID) *risk.Signed {
 	return w.propose(a, &risk.Listings{}, []risk.Item{item}, []risk.Body{body})
 }
 
+// halt suspends a listing, or resumes it.
+func (w *world) halt(a author, op risk.ItemOp, id risk.ListingID) *risk.Signed {
+	body := risk.NewBody([]byte("looked at"))
+	item := risk.Item{Op: op, Target: id, Commitment: body.Commit()}
+	return w.propose(a, &risk.Listings{}, []risk.Item{item}, []risk.Body{body})
+}
+
+// acts says what an institution did on listings.
+func (w *world) acts(a author, action risk.Advice, on ...risk.ListingID) *risk.Signed {
+	p := &risk.Feedback{}
+	for _, id := range on {
+		p.Acts = append(p.Acts, risk.Act{Target: id, Action: action})
+	}
+	return w.propose(a, p, nil, nil)
+}
+
+func (w *world) protect(n int, life int64) *risk.Signed {
+	content := risk.ProtectionBody{Token: tokenOf(n), Epoch: 1, Covers: "salaries", Comment: "two approved"}
+	data, err := content.Encode()
+	if err != nil {
+		panic(err)
+	}
+	body := risk.NewBody(data)
+	item := risk.Item{Op: risk.ItemProtect, Kind: risk.KindPhone, Expiry: w.now + life, Commitment: body.Commit()}
+	return w.propose(w.hub, &risk.Protect{}, []risk.Item{item}, []risk.Body{body})
+}
+
+func (w *world) unprotect(id risk.ItemID) *risk.Signed {
+	body := risk.NewBody(nil)
+	item := risk.Item{Op: risk.ItemUnprotect, Target: id, Commitment: body.Commit()}
+	return w.propose(w.hub, &risk.Protect{}, []risk.Item{item}, []risk.Body{body})
+}
+
+// growLater adds a random entry of those that came with protocol 2.
+func (w *world) growLater(t *rapid.T, a author) *risk.Signed {
+	id := func() risk.ListingID {
+		return risk.ListingID{Leaf: uint64(rapid.IntRange(0, int(w.index)).Draw(t, "leaf")), Item: rapid.Uint16Range(0, 2).Draw(t, "item")}
+	}
+	switch rapid.IntRange(0, 6).Draw(t, "later") {
+	case 0:
+		return w.halt(w.hub, rapid.SampledFrom([]risk.ItemOp{risk.ItemSuspend, risk.ItemResume}).Draw(t, "op"), id())
+	case 1:
+		lives := []risk.LongestLife{{Code: 12, Days: rapid.Uint16Range(0, 3).Draw(t, "days")}}
+		return w.propose(w.hub, &risk.SetLives{Lives: lives}, nil, nil)
+	case 2:
+		return w.protect(rapid.IntRange(0, 3).Draw(t, "protected"), rapid.SampledFrom([]int64{0, day, 100 * day}).Draw(t, "life"))
+	case 3:
+		return w.unprotect(id())
+	case 4:
+		return w.publishFrom(a, fmt.Sprint("news ", w.index), w.now, rapid.SliceOfN(rapid.IntRange(0, 12), 1, 6).Draw(t, "subjects")...)
+	default:
+		action := risk.Advice(rapid.IntRange(1, 7).Draw(t, "action"))
+		return w.acts(a, action, id(), id(), id(), id())
+	}
+}
+
 // grow adds random entries: reports, repeats, lifts, rule sets, refusals, what
 // is no command at all, and raft's own.
 func (w *world) grow(t *rapid.T, count int) {
@@ -136,7 +197,9 @@ func (w *world) grow(t *rapid.T, count int) {
 	var sent []*risk.Signed
 	for range count {
 		a := rapid.SampledFrom(authors).Draw(t, "author")
-		switch rapid.IntRange(0, 9).Draw(t, "what") {
+		switch rapid.IntRange(0, 13).Draw(t, "what") {
+		case 10, 11, 12, 13:
+			sent = append(sent, w.growLater(t, a))
 		case 0:
 			w.put(Configuration, []byte(fmt.Sprint("configuration ", w.index)))
 		case 1:
@@ -155,7 +218,7 @@ func (w *world) grow(t *rapid.T, count int) {
 			sent = append(sent, w.lift(a, risk.ListingID{Leaf: uint64(rapid.IntRange(0, int(w.index)).Draw(t, "leaf"))}))
 		case 6:
 			// Past not-after times, or past a listing's retention.
-			w.now += rapid.SampledFrom([]int64{minute, 20 * minute, day, 200 * day}).Draw(t, "later")
+			w.now += rapid.SampledFrom([]int64{minute, 20 * minute, 13 * 60 * minute, day, 200 * day}).Draw(t, "later")
 		default:
 			subjects := rapid.SliceOfN(rapid.IntRange(0, 12), 1, 6).Draw(t, "subjects")
 			note := rapid.SampledFrom([]string{"", "again", "worse"}).Draw(t, "note")

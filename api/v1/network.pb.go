@@ -937,8 +937,10 @@ type Listing struct {
 	NoteZh         string                 `protobuf:"bytes,35,opt,name=note_zh,json=noteZh,proto3" json:"note_zh,omitempty"`
 	Revisions      uint32                 `protobuf:"varint,36,opt,name=revisions,proto3" json:"revisions,omitempty"`
 	EndedAtMs      int64                  `protobuf:"varint,37,opt,name=ended_at_ms,json=endedAtMs,proto3" json:"ended_at_ms,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What institutions say that they did on it.
+	Taken         []*Taken `protobuf:"bytes,38,rep,name=taken,proto3" json:"taken,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Listing) Reset() {
@@ -1230,6 +1232,66 @@ func (x *Listing) GetEndedAtMs() int64 {
 	return 0
 }
 
+func (x *Listing) GetTaken() []*Taken {
+	if x != nil {
+		return x.Taken
+	}
+	return nil
+}
+
+// Taken counts the institutions that took one action on a listing.
+type Taken struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Action        string                 `protobuf:"bytes,1,opt,name=action,proto3" json:"action,omitempty"`
+	Institutions  uint32                 `protobuf:"varint,2,opt,name=institutions,proto3" json:"institutions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Taken) Reset() {
+	*x = Taken{}
+	mi := &file_v1_network_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Taken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Taken) ProtoMessage() {}
+
+func (x *Taken) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Taken.ProtoReflect.Descriptor instead.
+func (*Taken) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Taken) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *Taken) GetInstitutions() uint32 {
+	if x != nil {
+		return x.Institutions
+	}
+	return 0
+}
+
 type Evidence struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Hash          []byte                 `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
@@ -1241,7 +1303,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_v1_network_proto_msgTypes[14]
+	mi := &file_v1_network_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1253,7 +1315,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[14]
+	mi := &file_v1_network_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1266,7 +1328,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{14}
+	return file_v1_network_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Evidence) GetHash() []byte {
@@ -1300,7 +1362,7 @@ type ExportListingsRequest struct {
 
 func (x *ExportListingsRequest) Reset() {
 	*x = ExportListingsRequest{}
-	mi := &file_v1_network_proto_msgTypes[15]
+	mi := &file_v1_network_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1312,7 +1374,7 @@ func (x *ExportListingsRequest) String() string {
 func (*ExportListingsRequest) ProtoMessage() {}
 
 func (x *ExportListingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[15]
+	mi := &file_v1_network_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1325,7 +1387,7 @@ func (x *ExportListingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportListingsRequest.ProtoReflect.Descriptor instead.
 func (*ExportListingsRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{15}
+	return file_v1_network_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExportListingsRequest) GetEnded() bool {
@@ -1343,7 +1405,7 @@ type RuleSetsRequest struct {
 
 func (x *RuleSetsRequest) Reset() {
 	*x = RuleSetsRequest{}
-	mi := &file_v1_network_proto_msgTypes[16]
+	mi := &file_v1_network_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1355,7 +1417,7 @@ func (x *RuleSetsRequest) String() string {
 func (*RuleSetsRequest) ProtoMessage() {}
 
 func (x *RuleSetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[16]
+	mi := &file_v1_network_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1368,7 +1430,7 @@ func (x *RuleSetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleSetsRequest.ProtoReflect.Descriptor instead.
 func (*RuleSetsRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{16}
+	return file_v1_network_proto_rawDescGZIP(), []int{17}
 }
 
 type RuleSetsResponse struct {
@@ -1383,7 +1445,7 @@ type RuleSetsResponse struct {
 
 func (x *RuleSetsResponse) Reset() {
 	*x = RuleSetsResponse{}
-	mi := &file_v1_network_proto_msgTypes[17]
+	mi := &file_v1_network_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1457,7 @@ func (x *RuleSetsResponse) String() string {
 func (*RuleSetsResponse) ProtoMessage() {}
 
 func (x *RuleSetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[17]
+	mi := &file_v1_network_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1470,7 @@ func (x *RuleSetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleSetsResponse.ProtoReflect.Descriptor instead.
 func (*RuleSetsResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{17}
+	return file_v1_network_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RuleSetsResponse) GetRuleSets() []*RuleSet {
@@ -1445,7 +1507,7 @@ type RuleSet struct {
 
 func (x *RuleSet) Reset() {
 	*x = RuleSet{}
-	mi := &file_v1_network_proto_msgTypes[18]
+	mi := &file_v1_network_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1457,7 +1519,7 @@ func (x *RuleSet) String() string {
 func (*RuleSet) ProtoMessage() {}
 
 func (x *RuleSet) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[18]
+	mi := &file_v1_network_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1470,7 +1532,7 @@ func (x *RuleSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleSet.ProtoReflect.Descriptor instead.
 func (*RuleSet) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{18}
+	return file_v1_network_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RuleSet) GetVersion() uint32 {
@@ -1517,7 +1579,7 @@ type RuleSourceRequest struct {
 
 func (x *RuleSourceRequest) Reset() {
 	*x = RuleSourceRequest{}
-	mi := &file_v1_network_proto_msgTypes[19]
+	mi := &file_v1_network_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1529,7 +1591,7 @@ func (x *RuleSourceRequest) String() string {
 func (*RuleSourceRequest) ProtoMessage() {}
 
 func (x *RuleSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[19]
+	mi := &file_v1_network_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1542,7 +1604,7 @@ func (x *RuleSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleSourceRequest.ProtoReflect.Descriptor instead.
 func (*RuleSourceRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{19}
+	return file_v1_network_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RuleSourceRequest) GetVersion() uint32 {
@@ -1562,7 +1624,7 @@ type RuleSourceResponse struct {
 
 func (x *RuleSourceResponse) Reset() {
 	*x = RuleSourceResponse{}
-	mi := &file_v1_network_proto_msgTypes[20]
+	mi := &file_v1_network_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1574,7 +1636,7 @@ func (x *RuleSourceResponse) String() string {
 func (*RuleSourceResponse) ProtoMessage() {}
 
 func (x *RuleSourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[20]
+	mi := &file_v1_network_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1587,7 +1649,7 @@ func (x *RuleSourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleSourceResponse.ProtoReflect.Descriptor instead.
 func (*RuleSourceResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{20}
+	return file_v1_network_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RuleSourceResponse) GetSource() []byte {
@@ -1612,7 +1674,7 @@ type InstitutionsRequest struct {
 
 func (x *InstitutionsRequest) Reset() {
 	*x = InstitutionsRequest{}
-	mi := &file_v1_network_proto_msgTypes[21]
+	mi := &file_v1_network_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1624,7 +1686,7 @@ func (x *InstitutionsRequest) String() string {
 func (*InstitutionsRequest) ProtoMessage() {}
 
 func (x *InstitutionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[21]
+	mi := &file_v1_network_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1637,7 +1699,7 @@ func (x *InstitutionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstitutionsRequest.ProtoReflect.Descriptor instead.
 func (*InstitutionsRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{21}
+	return file_v1_network_proto_rawDescGZIP(), []int{22}
 }
 
 type InstitutionsResponse struct {
@@ -1649,7 +1711,7 @@ type InstitutionsResponse struct {
 
 func (x *InstitutionsResponse) Reset() {
 	*x = InstitutionsResponse{}
-	mi := &file_v1_network_proto_msgTypes[22]
+	mi := &file_v1_network_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1661,7 +1723,7 @@ func (x *InstitutionsResponse) String() string {
 func (*InstitutionsResponse) ProtoMessage() {}
 
 func (x *InstitutionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[22]
+	mi := &file_v1_network_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1674,7 +1736,7 @@ func (x *InstitutionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstitutionsResponse.ProtoReflect.Descriptor instead.
 func (*InstitutionsResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{22}
+	return file_v1_network_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *InstitutionsResponse) GetInstitutions() []*Institution {
@@ -1710,7 +1772,7 @@ type Institution struct {
 
 func (x *Institution) Reset() {
 	*x = Institution{}
-	mi := &file_v1_network_proto_msgTypes[23]
+	mi := &file_v1_network_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1722,7 +1784,7 @@ func (x *Institution) String() string {
 func (*Institution) ProtoMessage() {}
 
 func (x *Institution) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[23]
+	mi := &file_v1_network_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1735,7 +1797,7 @@ func (x *Institution) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Institution.ProtoReflect.Descriptor instead.
 func (*Institution) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{23}
+	return file_v1_network_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Institution) GetReporter() string {
@@ -1829,7 +1891,7 @@ type AuthorKey struct {
 
 func (x *AuthorKey) Reset() {
 	*x = AuthorKey{}
-	mi := &file_v1_network_proto_msgTypes[24]
+	mi := &file_v1_network_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1841,7 +1903,7 @@ func (x *AuthorKey) String() string {
 func (*AuthorKey) ProtoMessage() {}
 
 func (x *AuthorKey) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[24]
+	mi := &file_v1_network_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1854,7 +1916,7 @@ func (x *AuthorKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorKey.ProtoReflect.Descriptor instead.
 func (*AuthorKey) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{24}
+	return file_v1_network_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AuthorKey) GetId() string {
@@ -1893,7 +1955,7 @@ type PolicyRequest struct {
 
 func (x *PolicyRequest) Reset() {
 	*x = PolicyRequest{}
-	mi := &file_v1_network_proto_msgTypes[25]
+	mi := &file_v1_network_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1905,7 +1967,7 @@ func (x *PolicyRequest) String() string {
 func (*PolicyRequest) ProtoMessage() {}
 
 func (x *PolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[25]
+	mi := &file_v1_network_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1918,7 +1980,7 @@ func (x *PolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyRequest.ProtoReflect.Descriptor instead.
 func (*PolicyRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{25}
+	return file_v1_network_proto_rawDescGZIP(), []int{26}
 }
 
 type PolicyResponse struct {
@@ -1931,7 +1993,7 @@ type PolicyResponse struct {
 
 func (x *PolicyResponse) Reset() {
 	*x = PolicyResponse{}
-	mi := &file_v1_network_proto_msgTypes[26]
+	mi := &file_v1_network_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1943,7 +2005,7 @@ func (x *PolicyResponse) String() string {
 func (*PolicyResponse) ProtoMessage() {}
 
 func (x *PolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[26]
+	mi := &file_v1_network_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1956,7 +2018,7 @@ func (x *PolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyResponse.ProtoReflect.Descriptor instead.
 func (*PolicyResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{26}
+	return file_v1_network_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PolicyResponse) GetPolicy() []byte {
@@ -1964,6 +2026,362 @@ func (x *PolicyResponse) GetPolicy() []byte {
 		return x.Policy
 	}
 	return nil
+}
+
+type LivesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LivesRequest) Reset() {
+	*x = LivesRequest{}
+	mi := &file_v1_network_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LivesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LivesRequest) ProtoMessage() {}
+
+func (x *LivesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LivesRequest.ProtoReflect.Descriptor instead.
+func (*LivesRequest) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{28}
+}
+
+type LivesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Lives []*Life                `protobuf:"bytes,1,rep,name=lives,proto3" json:"lives,omitempty"`
+	// Of a code that is not among them.
+	OtherDays     uint32 `protobuf:"varint,2,opt,name=other_days,json=otherDays,proto3" json:"other_days,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LivesResponse) Reset() {
+	*x = LivesResponse{}
+	mi := &file_v1_network_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LivesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LivesResponse) ProtoMessage() {}
+
+func (x *LivesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LivesResponse.ProtoReflect.Descriptor instead.
+func (*LivesResponse) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *LivesResponse) GetLives() []*Life {
+	if x != nil {
+		return x.Lives
+	}
+	return nil
+}
+
+func (x *LivesResponse) GetOtherDays() uint32 {
+	if x != nil {
+		return x.OtherDays
+	}
+	return 0
+}
+
+// Life is the longest life of a listing of one code.
+type Life struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Code          uint32                 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
+	Days          uint32                 `protobuf:"varint,2,opt,name=days,proto3" json:"days,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Life) Reset() {
+	*x = Life{}
+	mi := &file_v1_network_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Life) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Life) ProtoMessage() {}
+
+func (x *Life) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Life.ProtoReflect.Descriptor instead.
+func (*Life) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Life) GetCode() uint32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *Life) GetDays() uint32 {
+	if x != nil {
+		return x.Days
+	}
+	return 0
+}
+
+type ProtectionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProtectionsRequest) Reset() {
+	*x = ProtectionsRequest{}
+	mi := &file_v1_network_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProtectionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProtectionsRequest) ProtoMessage() {}
+
+func (x *ProtectionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProtectionsRequest.ProtoReflect.Descriptor instead.
+func (*ProtectionsRequest) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{31}
+}
+
+type ProtectionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Head          *Head                  `protobuf:"bytes,1,opt,name=head,proto3" json:"head,omitempty"`
+	Protections   []*Protection          `protobuf:"bytes,2,rep,name=protections,proto3" json:"protections,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProtectionsResponse) Reset() {
+	*x = ProtectionsResponse{}
+	mi := &file_v1_network_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProtectionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProtectionsResponse) ProtoMessage() {}
+
+func (x *ProtectionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProtectionsResponse.ProtoReflect.Descriptor instead.
+func (*ProtectionsResponse) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ProtectionsResponse) GetHead() *Head {
+	if x != nil {
+		return x.Head
+	}
+	return nil
+}
+
+func (x *ProtectionsResponse) GetProtections() []*Protection {
+	if x != nil {
+		return x.Protections
+	}
+	return nil
+}
+
+// Protection is a subject that the hub protects for a while.
+type Protection struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Id          string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Kind        string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Scope       *Scope                 `protobuf:"bytes,3,opt,name=scope,proto3" json:"scope,omitempty"`
+	Epoch       uint32                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Token       []byte                 `protobuf:"bytes,5,opt,name=token,proto3" json:"token,omitempty"`
+	Covers      string                 `protobuf:"bytes,6,opt,name=covers,proto3" json:"covers,omitempty"`
+	Comment     string                 `protobuf:"bytes,7,opt,name=comment,proto3" json:"comment,omitempty"`
+	SinceMs     int64                  `protobuf:"varint,8,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	ExpiresAtMs int64                  `protobuf:"varint,9,opt,name=expires_at_ms,json=expiresAtMs,proto3" json:"expires_at_ms,omitempty"`
+	EndedAtMs   int64                  `protobuf:"varint,10,opt,name=ended_at_ms,json=endedAtMs,proto3" json:"ended_at_ms,omitempty"`
+	// In force at the node's clock.
+	Active        bool `protobuf:"varint,11,opt,name=active,proto3" json:"active,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Protection) Reset() {
+	*x = Protection{}
+	mi := &file_v1_network_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Protection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Protection) ProtoMessage() {}
+
+func (x *Protection) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_network_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Protection.ProtoReflect.Descriptor instead.
+func (*Protection) Descriptor() ([]byte, []int) {
+	return file_v1_network_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Protection) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Protection) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Protection) GetScope() *Scope {
+	if x != nil {
+		return x.Scope
+	}
+	return nil
+}
+
+func (x *Protection) GetEpoch() uint32 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Protection) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *Protection) GetCovers() string {
+	if x != nil {
+		return x.Covers
+	}
+	return ""
+}
+
+func (x *Protection) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+func (x *Protection) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+func (x *Protection) GetExpiresAtMs() int64 {
+	if x != nil {
+		return x.ExpiresAtMs
+	}
+	return 0
+}
+
+func (x *Protection) GetEndedAtMs() int64 {
+	if x != nil {
+		return x.EndedAtMs
+	}
+	return 0
+}
+
+func (x *Protection) GetActive() bool {
+	if x != nil {
+		return x.Active
+	}
+	return false
 }
 
 type KeyringRequest struct {
@@ -1974,7 +2392,7 @@ type KeyringRequest struct {
 
 func (x *KeyringRequest) Reset() {
 	*x = KeyringRequest{}
-	mi := &file_v1_network_proto_msgTypes[27]
+	mi := &file_v1_network_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1986,7 +2404,7 @@ func (x *KeyringRequest) String() string {
 func (*KeyringRequest) ProtoMessage() {}
 
 func (x *KeyringRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[27]
+	mi := &file_v1_network_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1999,7 +2417,7 @@ func (x *KeyringRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringRequest.ProtoReflect.Descriptor instead.
 func (*KeyringRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{27}
+	return file_v1_network_proto_rawDescGZIP(), []int{34}
 }
 
 type KeyringResponse struct {
@@ -2014,7 +2432,7 @@ type KeyringResponse struct {
 
 func (x *KeyringResponse) Reset() {
 	*x = KeyringResponse{}
-	mi := &file_v1_network_proto_msgTypes[28]
+	mi := &file_v1_network_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2026,7 +2444,7 @@ func (x *KeyringResponse) String() string {
 func (*KeyringResponse) ProtoMessage() {}
 
 func (x *KeyringResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[28]
+	mi := &file_v1_network_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2039,7 +2457,7 @@ func (x *KeyringResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringResponse.ProtoReflect.Descriptor instead.
 func (*KeyringResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{28}
+	return file_v1_network_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *KeyringResponse) GetKeys() []*TokenKey {
@@ -2073,7 +2491,7 @@ type TokenKey struct {
 
 func (x *TokenKey) Reset() {
 	*x = TokenKey{}
-	mi := &file_v1_network_proto_msgTypes[29]
+	mi := &file_v1_network_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2085,7 +2503,7 @@ func (x *TokenKey) String() string {
 func (*TokenKey) ProtoMessage() {}
 
 func (x *TokenKey) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[29]
+	mi := &file_v1_network_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2098,7 +2516,7 @@ func (x *TokenKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenKey.ProtoReflect.Descriptor instead.
 func (*TokenKey) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{29}
+	return file_v1_network_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *TokenKey) GetEpoch() uint32 {
@@ -2129,7 +2547,7 @@ type Override struct {
 
 func (x *Override) Reset() {
 	*x = Override{}
-	mi := &file_v1_network_proto_msgTypes[30]
+	mi := &file_v1_network_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2141,7 +2559,7 @@ func (x *Override) String() string {
 func (*Override) ProtoMessage() {}
 
 func (x *Override) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[30]
+	mi := &file_v1_network_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2154,7 +2572,7 @@ func (x *Override) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Override.ProtoReflect.Descriptor instead.
 func (*Override) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{30}
+	return file_v1_network_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Override) GetKind() string {
@@ -2200,7 +2618,7 @@ type OverridesRequest struct {
 
 func (x *OverridesRequest) Reset() {
 	*x = OverridesRequest{}
-	mi := &file_v1_network_proto_msgTypes[31]
+	mi := &file_v1_network_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2212,7 +2630,7 @@ func (x *OverridesRequest) String() string {
 func (*OverridesRequest) ProtoMessage() {}
 
 func (x *OverridesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[31]
+	mi := &file_v1_network_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2225,7 +2643,7 @@ func (x *OverridesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverridesRequest.ProtoReflect.Descriptor instead.
 func (*OverridesRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{31}
+	return file_v1_network_proto_rawDescGZIP(), []int{38}
 }
 
 type OverridesResponse struct {
@@ -2237,7 +2655,7 @@ type OverridesResponse struct {
 
 func (x *OverridesResponse) Reset() {
 	*x = OverridesResponse{}
-	mi := &file_v1_network_proto_msgTypes[32]
+	mi := &file_v1_network_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2249,7 +2667,7 @@ func (x *OverridesResponse) String() string {
 func (*OverridesResponse) ProtoMessage() {}
 
 func (x *OverridesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[32]
+	mi := &file_v1_network_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2262,7 +2680,7 @@ func (x *OverridesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverridesResponse.ProtoReflect.Descriptor instead.
 func (*OverridesResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{32}
+	return file_v1_network_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *OverridesResponse) GetOverrides() []*Override {
@@ -2280,7 +2698,7 @@ type NodeStatusRequest struct {
 
 func (x *NodeStatusRequest) Reset() {
 	*x = NodeStatusRequest{}
-	mi := &file_v1_network_proto_msgTypes[33]
+	mi := &file_v1_network_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2292,7 +2710,7 @@ func (x *NodeStatusRequest) String() string {
 func (*NodeStatusRequest) ProtoMessage() {}
 
 func (x *NodeStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[33]
+	mi := &file_v1_network_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2305,7 +2723,7 @@ func (x *NodeStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatusRequest.ProtoReflect.Descriptor instead.
 func (*NodeStatusRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{33}
+	return file_v1_network_proto_rawDescGZIP(), []int{40}
 }
 
 type NodeStatusResponse struct {
@@ -2341,7 +2759,7 @@ type NodeStatusResponse struct {
 
 func (x *NodeStatusResponse) Reset() {
 	*x = NodeStatusResponse{}
-	mi := &file_v1_network_proto_msgTypes[34]
+	mi := &file_v1_network_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2353,7 +2771,7 @@ func (x *NodeStatusResponse) String() string {
 func (*NodeStatusResponse) ProtoMessage() {}
 
 func (x *NodeStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[34]
+	mi := &file_v1_network_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2366,7 +2784,7 @@ func (x *NodeStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatusResponse.ProtoReflect.Descriptor instead.
 func (*NodeStatusResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{34}
+	return file_v1_network_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *NodeStatusResponse) GetName() string {
@@ -2503,7 +2921,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_v1_network_proto_msgTypes[35]
+	mi := &file_v1_network_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2515,7 +2933,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[35]
+	mi := &file_v1_network_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2528,7 +2946,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{35}
+	return file_v1_network_proto_rawDescGZIP(), []int{42}
 }
 
 type StatusResponse struct {
@@ -2540,7 +2958,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_v1_network_proto_msgTypes[36]
+	mi := &file_v1_network_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2552,7 +2970,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[36]
+	mi := &file_v1_network_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2565,7 +2983,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{36}
+	return file_v1_network_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *StatusResponse) GetRows() []*StatusRow {
@@ -2601,7 +3019,7 @@ type StatusRow struct {
 
 func (x *StatusRow) Reset() {
 	*x = StatusRow{}
-	mi := &file_v1_network_proto_msgTypes[37]
+	mi := &file_v1_network_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2613,7 +3031,7 @@ func (x *StatusRow) String() string {
 func (*StatusRow) ProtoMessage() {}
 
 func (x *StatusRow) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[37]
+	mi := &file_v1_network_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2626,7 +3044,7 @@ func (x *StatusRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRow.ProtoReflect.Descriptor instead.
 func (*StatusRow) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{37}
+	return file_v1_network_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *StatusRow) GetName() string {
@@ -2728,7 +3146,7 @@ type ReadIndexRequest struct {
 
 func (x *ReadIndexRequest) Reset() {
 	*x = ReadIndexRequest{}
-	mi := &file_v1_network_proto_msgTypes[38]
+	mi := &file_v1_network_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2740,7 +3158,7 @@ func (x *ReadIndexRequest) String() string {
 func (*ReadIndexRequest) ProtoMessage() {}
 
 func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[38]
+	mi := &file_v1_network_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2753,7 +3171,7 @@ func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexRequest.ProtoReflect.Descriptor instead.
 func (*ReadIndexRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{38}
+	return file_v1_network_proto_rawDescGZIP(), []int{45}
 }
 
 type ReadIndexResponse struct {
@@ -2765,7 +3183,7 @@ type ReadIndexResponse struct {
 
 func (x *ReadIndexResponse) Reset() {
 	*x = ReadIndexResponse{}
-	mi := &file_v1_network_proto_msgTypes[39]
+	mi := &file_v1_network_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2777,7 +3195,7 @@ func (x *ReadIndexResponse) String() string {
 func (*ReadIndexResponse) ProtoMessage() {}
 
 func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[39]
+	mi := &file_v1_network_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2790,7 +3208,7 @@ func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexResponse.ProtoReflect.Descriptor instead.
 func (*ReadIndexResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{39}
+	return file_v1_network_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ReadIndexResponse) GetIndex() uint64 {
@@ -2808,7 +3226,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_v1_network_proto_msgTypes[40]
+	mi := &file_v1_network_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2820,7 +3238,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[40]
+	mi := &file_v1_network_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2833,7 +3251,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{40}
+	return file_v1_network_proto_rawDescGZIP(), []int{47}
 }
 
 type BackupPart struct {
@@ -2845,7 +3263,7 @@ type BackupPart struct {
 
 func (x *BackupPart) Reset() {
 	*x = BackupPart{}
-	mi := &file_v1_network_proto_msgTypes[41]
+	mi := &file_v1_network_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2857,7 +3275,7 @@ func (x *BackupPart) String() string {
 func (*BackupPart) ProtoMessage() {}
 
 func (x *BackupPart) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[41]
+	mi := &file_v1_network_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2870,7 +3288,7 @@ func (x *BackupPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupPart.ProtoReflect.Descriptor instead.
 func (*BackupPart) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{41}
+	return file_v1_network_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *BackupPart) GetData() []byte {
@@ -2890,7 +3308,7 @@ type WitnessRequest struct {
 
 func (x *WitnessRequest) Reset() {
 	*x = WitnessRequest{}
-	mi := &file_v1_network_proto_msgTypes[42]
+	mi := &file_v1_network_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2902,7 +3320,7 @@ func (x *WitnessRequest) String() string {
 func (*WitnessRequest) ProtoMessage() {}
 
 func (x *WitnessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[42]
+	mi := &file_v1_network_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2915,7 +3333,7 @@ func (x *WitnessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WitnessRequest.ProtoReflect.Descriptor instead.
 func (*WitnessRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{42}
+	return file_v1_network_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *WitnessRequest) GetNode() string {
@@ -2948,7 +3366,7 @@ type WitnessResponse struct {
 
 func (x *WitnessResponse) Reset() {
 	*x = WitnessResponse{}
-	mi := &file_v1_network_proto_msgTypes[43]
+	mi := &file_v1_network_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2960,7 +3378,7 @@ func (x *WitnessResponse) String() string {
 func (*WitnessResponse) ProtoMessage() {}
 
 func (x *WitnessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[43]
+	mi := &file_v1_network_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2973,7 +3391,7 @@ func (x *WitnessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WitnessResponse.ProtoReflect.Descriptor instead.
 func (*WitnessResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{43}
+	return file_v1_network_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *WitnessResponse) GetServer() string {
@@ -3042,7 +3460,7 @@ type ChunkRequest struct {
 
 func (x *ChunkRequest) Reset() {
 	*x = ChunkRequest{}
-	mi := &file_v1_network_proto_msgTypes[44]
+	mi := &file_v1_network_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3054,7 +3472,7 @@ func (x *ChunkRequest) String() string {
 func (*ChunkRequest) ProtoMessage() {}
 
 func (x *ChunkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[44]
+	mi := &file_v1_network_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3067,7 +3485,7 @@ func (x *ChunkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkRequest.ProtoReflect.Descriptor instead.
 func (*ChunkRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{44}
+	return file_v1_network_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ChunkRequest) GetBefore() uint64 {
@@ -3087,7 +3505,7 @@ type ChunkResponse struct {
 
 func (x *ChunkResponse) Reset() {
 	*x = ChunkResponse{}
-	mi := &file_v1_network_proto_msgTypes[45]
+	mi := &file_v1_network_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3099,7 +3517,7 @@ func (x *ChunkResponse) String() string {
 func (*ChunkResponse) ProtoMessage() {}
 
 func (x *ChunkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[45]
+	mi := &file_v1_network_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3112,7 +3530,7 @@ func (x *ChunkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkResponse.ProtoReflect.Descriptor instead.
 func (*ChunkResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{45}
+	return file_v1_network_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ChunkResponse) GetChunk() []byte {
@@ -3132,7 +3550,7 @@ type CosignRequest struct {
 
 func (x *CosignRequest) Reset() {
 	*x = CosignRequest{}
-	mi := &file_v1_network_proto_msgTypes[46]
+	mi := &file_v1_network_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3144,7 +3562,7 @@ func (x *CosignRequest) String() string {
 func (*CosignRequest) ProtoMessage() {}
 
 func (x *CosignRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[46]
+	mi := &file_v1_network_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3157,7 +3575,7 @@ func (x *CosignRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CosignRequest.ProtoReflect.Descriptor instead.
 func (*CosignRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{46}
+	return file_v1_network_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *CosignRequest) GetCheckpoint() []byte {
@@ -3181,7 +3599,7 @@ type CosignResponse struct {
 
 func (x *CosignResponse) Reset() {
 	*x = CosignResponse{}
-	mi := &file_v1_network_proto_msgTypes[47]
+	mi := &file_v1_network_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3193,7 +3611,7 @@ func (x *CosignResponse) String() string {
 func (*CosignResponse) ProtoMessage() {}
 
 func (x *CosignResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[47]
+	mi := &file_v1_network_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3206,7 +3624,7 @@ func (x *CosignResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CosignResponse.ProtoReflect.Descriptor instead.
 func (*CosignResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{47}
+	return file_v1_network_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *CosignResponse) GetLine() string {
@@ -3294,7 +3712,7 @@ const file_v1_network_proto_rawDesc = "" +
 	"\x05token\x18\x02 \x01(\fR\x05token\"i\n" +
 	"\x10ListingsResponse\x12/\n" +
 	"\blistings\x18\x01 \x03(\v2\x13.risknet.v1.ListingR\blistings\x12$\n" +
-	"\x04head\x18\x02 \x01(\v2\x10.risknet.v1.HeadR\x04head\"\xb0\b\n" +
+	"\x04head\x18\x02 \x01(\v2\x10.risknet.v1.HeadR\x04head\"\xd9\b\n" +
 	"\aListing\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12'\n" +
@@ -3335,7 +3753,11 @@ const file_v1_network_proto_rawDesc = "" +
 	"\x04note\x18\" \x01(\tR\x04note\x12\x17\n" +
 	"\anote_zh\x18# \x01(\tR\x06noteZh\x12\x1c\n" +
 	"\trevisions\x18$ \x01(\rR\trevisions\x12\x1e\n" +
-	"\vended_at_ms\x18% \x01(\x03R\tendedAtMs\"J\n" +
+	"\vended_at_ms\x18% \x01(\x03R\tendedAtMs\x12'\n" +
+	"\x05taken\x18& \x03(\v2\x11.risknet.v1.TakenR\x05taken\"C\n" +
+	"\x05Taken\x12\x16\n" +
+	"\x06action\x18\x01 \x01(\tR\x06action\x12\"\n" +
+	"\finstitutions\x18\x02 \x01(\rR\finstitutions\"J\n" +
 	"\bEvidence\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\fR\x04hash\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x16\n" +
@@ -3384,7 +3806,33 @@ const file_v1_network_proto_rawDesc = "" +
 	"\rretired_at_ms\x18\x04 \x01(\x03R\vretiredAtMs\"\x0f\n" +
 	"\rPolicyRequest\"(\n" +
 	"\x0ePolicyResponse\x12\x16\n" +
-	"\x06policy\x18\x01 \x01(\fR\x06policy\"\x10\n" +
+	"\x06policy\x18\x01 \x01(\fR\x06policy\"\x0e\n" +
+	"\fLivesRequest\"V\n" +
+	"\rLivesResponse\x12&\n" +
+	"\x05lives\x18\x01 \x03(\v2\x10.risknet.v1.LifeR\x05lives\x12\x1d\n" +
+	"\n" +
+	"other_days\x18\x02 \x01(\rR\totherDays\".\n" +
+	"\x04Life\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\rR\x04code\x12\x12\n" +
+	"\x04days\x18\x02 \x01(\rR\x04days\"\x14\n" +
+	"\x12ProtectionsRequest\"u\n" +
+	"\x13ProtectionsResponse\x12$\n" +
+	"\x04head\x18\x01 \x01(\v2\x10.risknet.v1.HeadR\x04head\x128\n" +
+	"\vprotections\x18\x02 \x03(\v2\x16.risknet.v1.ProtectionR\vprotections\"\xae\x02\n" +
+	"\n" +
+	"Protection\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12'\n" +
+	"\x05scope\x18\x03 \x01(\v2\x11.risknet.v1.ScopeR\x05scope\x12\x14\n" +
+	"\x05epoch\x18\x04 \x01(\rR\x05epoch\x12\x14\n" +
+	"\x05token\x18\x05 \x01(\fR\x05token\x12\x16\n" +
+	"\x06covers\x18\x06 \x01(\tR\x06covers\x12\x18\n" +
+	"\acomment\x18\a \x01(\tR\acomment\x12\x19\n" +
+	"\bsince_ms\x18\b \x01(\x03R\asinceMs\x12\"\n" +
+	"\rexpires_at_ms\x18\t \x01(\x03R\vexpiresAtMs\x12\x1e\n" +
+	"\vended_at_ms\x18\n" +
+	" \x01(\x03R\tendedAtMs\x12\x16\n" +
+	"\x06active\x18\v \x01(\bR\x06active\"\x10\n" +
 	"\x0eKeyringRequest\"\x8d\x01\n" +
 	"\x0fKeyringResponse\x12(\n" +
 	"\x04keys\x18\x01 \x03(\v2\x14.risknet.v1.TokenKeyR\x04keys\x12)\n" +
@@ -3474,7 +3922,7 @@ const file_v1_network_proto_rawDesc = "" +
 	"\x05other\x18\x02 \x01(\fR\x05other2\x85\x01\n" +
 	"\bCommands\x128\n" +
 	"\x06Submit\x12\x19.risknet.v1.SubmitRequest\x1a\x13.risknet.v1.Receipt\x12?\n" +
-	"\x06Absent\x12\x19.risknet.v1.AbsentRequest\x1a\x1a.risknet.v1.AbsentResponse2\x89\x04\n" +
+	"\x06Absent\x12\x19.risknet.v1.AbsentRequest\x1a\x1a.risknet.v1.AbsentResponse2\x97\x05\n" +
 	"\bRegistry\x12B\n" +
 	"\aNetwork\x12\x1a.risknet.v1.NetworkRequest\x1a\x1b.risknet.v1.NetworkResponse\x12E\n" +
 	"\bListings\x12\x1b.risknet.v1.ListingsRequest\x1a\x1c.risknet.v1.ListingsResponse\x12J\n" +
@@ -3483,7 +3931,9 @@ const file_v1_network_proto_rawDesc = "" +
 	"\n" +
 	"RuleSource\x12\x1d.risknet.v1.RuleSourceRequest\x1a\x1e.risknet.v1.RuleSourceResponse\x12Q\n" +
 	"\fInstitutions\x12\x1f.risknet.v1.InstitutionsRequest\x1a .risknet.v1.InstitutionsResponse\x12?\n" +
-	"\x06Policy\x12\x19.risknet.v1.PolicyRequest\x1a\x1a.risknet.v1.PolicyResponse2L\n" +
+	"\x06Policy\x12\x19.risknet.v1.PolicyRequest\x1a\x1a.risknet.v1.PolicyResponse\x12<\n" +
+	"\x05Lives\x12\x18.risknet.v1.LivesRequest\x1a\x19.risknet.v1.LivesResponse\x12N\n" +
+	"\vProtections\x12\x1e.risknet.v1.ProtectionsRequest\x1a\x1f.risknet.v1.ProtectionsResponse2L\n" +
 	"\x06Tokens\x12B\n" +
 	"\aKeyring\x12\x1a.risknet.v1.KeyringRequest\x1a\x1b.risknet.v1.KeyringResponse2\xe4\x01\n" +
 	"\tOverrides\x12B\n" +
@@ -3514,7 +3964,7 @@ func file_v1_network_proto_rawDescGZIP() []byte {
 	return file_v1_network_proto_rawDescData
 }
 
-var file_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
 var file_v1_network_proto_goTypes = []any{
 	(*SubmitRequest)(nil),         // 0: risknet.v1.SubmitRequest
 	(*Receipt)(nil),               // 1: risknet.v1.Receipt
@@ -3530,112 +3980,128 @@ var file_v1_network_proto_goTypes = []any{
 	(*AskedListing)(nil),          // 11: risknet.v1.AskedListing
 	(*ListingsResponse)(nil),      // 12: risknet.v1.ListingsResponse
 	(*Listing)(nil),               // 13: risknet.v1.Listing
-	(*Evidence)(nil),              // 14: risknet.v1.Evidence
-	(*ExportListingsRequest)(nil), // 15: risknet.v1.ExportListingsRequest
-	(*RuleSetsRequest)(nil),       // 16: risknet.v1.RuleSetsRequest
-	(*RuleSetsResponse)(nil),      // 17: risknet.v1.RuleSetsResponse
-	(*RuleSet)(nil),               // 18: risknet.v1.RuleSet
-	(*RuleSourceRequest)(nil),     // 19: risknet.v1.RuleSourceRequest
-	(*RuleSourceResponse)(nil),    // 20: risknet.v1.RuleSourceResponse
-	(*InstitutionsRequest)(nil),   // 21: risknet.v1.InstitutionsRequest
-	(*InstitutionsResponse)(nil),  // 22: risknet.v1.InstitutionsResponse
-	(*Institution)(nil),           // 23: risknet.v1.Institution
-	(*AuthorKey)(nil),             // 24: risknet.v1.AuthorKey
-	(*PolicyRequest)(nil),         // 25: risknet.v1.PolicyRequest
-	(*PolicyResponse)(nil),        // 26: risknet.v1.PolicyResponse
-	(*KeyringRequest)(nil),        // 27: risknet.v1.KeyringRequest
-	(*KeyringResponse)(nil),       // 28: risknet.v1.KeyringResponse
-	(*TokenKey)(nil),              // 29: risknet.v1.TokenKey
-	(*Override)(nil),              // 30: risknet.v1.Override
-	(*OverridesRequest)(nil),      // 31: risknet.v1.OverridesRequest
-	(*OverridesResponse)(nil),     // 32: risknet.v1.OverridesResponse
-	(*NodeStatusRequest)(nil),     // 33: risknet.v1.NodeStatusRequest
-	(*NodeStatusResponse)(nil),    // 34: risknet.v1.NodeStatusResponse
-	(*StatusRequest)(nil),         // 35: risknet.v1.StatusRequest
-	(*StatusResponse)(nil),        // 36: risknet.v1.StatusResponse
-	(*StatusRow)(nil),             // 37: risknet.v1.StatusRow
-	(*ReadIndexRequest)(nil),      // 38: risknet.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil),     // 39: risknet.v1.ReadIndexResponse
-	(*BackupRequest)(nil),         // 40: risknet.v1.BackupRequest
-	(*BackupPart)(nil),            // 41: risknet.v1.BackupPart
-	(*WitnessRequest)(nil),        // 42: risknet.v1.WitnessRequest
-	(*WitnessResponse)(nil),       // 43: risknet.v1.WitnessResponse
-	(*ChunkRequest)(nil),          // 44: risknet.v1.ChunkRequest
-	(*ChunkResponse)(nil),         // 45: risknet.v1.ChunkResponse
-	(*CosignRequest)(nil),         // 46: risknet.v1.CosignRequest
-	(*CosignResponse)(nil),        // 47: risknet.v1.CosignResponse
-	(*Head)(nil),                  // 48: risknet.v1.Head
-	(*Scope)(nil),                 // 49: risknet.v1.Scope
-	(*Exit)(nil),                  // 50: risknet.v1.Exit
+	(*Taken)(nil),                 // 14: risknet.v1.Taken
+	(*Evidence)(nil),              // 15: risknet.v1.Evidence
+	(*ExportListingsRequest)(nil), // 16: risknet.v1.ExportListingsRequest
+	(*RuleSetsRequest)(nil),       // 17: risknet.v1.RuleSetsRequest
+	(*RuleSetsResponse)(nil),      // 18: risknet.v1.RuleSetsResponse
+	(*RuleSet)(nil),               // 19: risknet.v1.RuleSet
+	(*RuleSourceRequest)(nil),     // 20: risknet.v1.RuleSourceRequest
+	(*RuleSourceResponse)(nil),    // 21: risknet.v1.RuleSourceResponse
+	(*InstitutionsRequest)(nil),   // 22: risknet.v1.InstitutionsRequest
+	(*InstitutionsResponse)(nil),  // 23: risknet.v1.InstitutionsResponse
+	(*Institution)(nil),           // 24: risknet.v1.Institution
+	(*AuthorKey)(nil),             // 25: risknet.v1.AuthorKey
+	(*PolicyRequest)(nil),         // 26: risknet.v1.PolicyRequest
+	(*PolicyResponse)(nil),        // 27: risknet.v1.PolicyResponse
+	(*LivesRequest)(nil),          // 28: risknet.v1.LivesRequest
+	(*LivesResponse)(nil),         // 29: risknet.v1.LivesResponse
+	(*Life)(nil),                  // 30: risknet.v1.Life
+	(*ProtectionsRequest)(nil),    // 31: risknet.v1.ProtectionsRequest
+	(*ProtectionsResponse)(nil),   // 32: risknet.v1.ProtectionsResponse
+	(*Protection)(nil),            // 33: risknet.v1.Protection
+	(*KeyringRequest)(nil),        // 34: risknet.v1.KeyringRequest
+	(*KeyringResponse)(nil),       // 35: risknet.v1.KeyringResponse
+	(*TokenKey)(nil),              // 36: risknet.v1.TokenKey
+	(*Override)(nil),              // 37: risknet.v1.Override
+	(*OverridesRequest)(nil),      // 38: risknet.v1.OverridesRequest
+	(*OverridesResponse)(nil),     // 39: risknet.v1.OverridesResponse
+	(*NodeStatusRequest)(nil),     // 40: risknet.v1.NodeStatusRequest
+	(*NodeStatusResponse)(nil),    // 41: risknet.v1.NodeStatusResponse
+	(*StatusRequest)(nil),         // 42: risknet.v1.StatusRequest
+	(*StatusResponse)(nil),        // 43: risknet.v1.StatusResponse
+	(*StatusRow)(nil),             // 44: risknet.v1.StatusRow
+	(*ReadIndexRequest)(nil),      // 45: risknet.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),     // 46: risknet.v1.ReadIndexResponse
+	(*BackupRequest)(nil),         // 47: risknet.v1.BackupRequest
+	(*BackupPart)(nil),            // 48: risknet.v1.BackupPart
+	(*WitnessRequest)(nil),        // 49: risknet.v1.WitnessRequest
+	(*WitnessResponse)(nil),       // 50: risknet.v1.WitnessResponse
+	(*ChunkRequest)(nil),          // 51: risknet.v1.ChunkRequest
+	(*ChunkResponse)(nil),         // 52: risknet.v1.ChunkResponse
+	(*CosignRequest)(nil),         // 53: risknet.v1.CosignRequest
+	(*CosignResponse)(nil),        // 54: risknet.v1.CosignResponse
+	(*Head)(nil),                  // 55: risknet.v1.Head
+	(*Scope)(nil),                 // 56: risknet.v1.Scope
+	(*Exit)(nil),                  // 57: risknet.v1.Exit
 }
 var file_v1_network_proto_depIdxs = []int32{
 	6,  // 0: risknet.v1.Receipt.outcomes:type_name -> risknet.v1.Outcome
-	48, // 1: risknet.v1.Receipt.head:type_name -> risknet.v1.Head
+	55, // 1: risknet.v1.Receipt.head:type_name -> risknet.v1.Head
 	1,  // 2: risknet.v1.ForwardAnswer.receipt:type_name -> risknet.v1.Receipt
 	9,  // 3: risknet.v1.NetworkResponse.nodes:type_name -> risknet.v1.Node
-	48, // 4: risknet.v1.NetworkResponse.head:type_name -> risknet.v1.Head
+	55, // 4: risknet.v1.NetworkResponse.head:type_name -> risknet.v1.Head
 	11, // 5: risknet.v1.ListingsRequest.tokens:type_name -> risknet.v1.AskedListing
 	13, // 6: risknet.v1.ListingsResponse.listings:type_name -> risknet.v1.Listing
-	48, // 7: risknet.v1.ListingsResponse.head:type_name -> risknet.v1.Head
-	49, // 8: risknet.v1.Listing.scope:type_name -> risknet.v1.Scope
-	14, // 9: risknet.v1.Listing.evidence:type_name -> risknet.v1.Evidence
-	50, // 10: risknet.v1.Listing.exit:type_name -> risknet.v1.Exit
-	18, // 11: risknet.v1.RuleSetsResponse.rule_sets:type_name -> risknet.v1.RuleSet
-	18, // 12: risknet.v1.RuleSourceResponse.rule_set:type_name -> risknet.v1.RuleSet
-	23, // 13: risknet.v1.InstitutionsResponse.institutions:type_name -> risknet.v1.Institution
-	24, // 14: risknet.v1.Institution.author_keys:type_name -> risknet.v1.AuthorKey
-	29, // 15: risknet.v1.KeyringResponse.keys:type_name -> risknet.v1.TokenKey
-	49, // 16: risknet.v1.KeyringResponse.scopes:type_name -> risknet.v1.Scope
-	11, // 17: risknet.v1.Override.tokens:type_name -> risknet.v1.AskedListing
-	30, // 18: risknet.v1.OverridesResponse.overrides:type_name -> risknet.v1.Override
-	37, // 19: risknet.v1.StatusResponse.rows:type_name -> risknet.v1.StatusRow
-	0,  // 20: risknet.v1.Commands.Submit:input_type -> risknet.v1.SubmitRequest
-	4,  // 21: risknet.v1.Commands.Absent:input_type -> risknet.v1.AbsentRequest
-	7,  // 22: risknet.v1.Registry.Network:input_type -> risknet.v1.NetworkRequest
-	10, // 23: risknet.v1.Registry.Listings:input_type -> risknet.v1.ListingsRequest
-	15, // 24: risknet.v1.Registry.ExportListings:input_type -> risknet.v1.ExportListingsRequest
-	16, // 25: risknet.v1.Registry.RuleSets:input_type -> risknet.v1.RuleSetsRequest
-	19, // 26: risknet.v1.Registry.RuleSource:input_type -> risknet.v1.RuleSourceRequest
-	21, // 27: risknet.v1.Registry.Institutions:input_type -> risknet.v1.InstitutionsRequest
-	25, // 28: risknet.v1.Registry.Policy:input_type -> risknet.v1.PolicyRequest
-	27, // 29: risknet.v1.Tokens.Keyring:input_type -> risknet.v1.KeyringRequest
-	30, // 30: risknet.v1.Overrides.PutOverride:input_type -> risknet.v1.Override
-	30, // 31: risknet.v1.Overrides.RemoveOverride:input_type -> risknet.v1.Override
-	31, // 32: risknet.v1.Overrides.ListOverrides:input_type -> risknet.v1.OverridesRequest
-	33, // 33: risknet.v1.Cluster.NodeStatus:input_type -> risknet.v1.NodeStatusRequest
-	35, // 34: risknet.v1.Cluster.Status:input_type -> risknet.v1.StatusRequest
-	40, // 35: risknet.v1.Cluster.Backup:input_type -> risknet.v1.BackupRequest
-	0,  // 36: risknet.v1.Peers.Forward:input_type -> risknet.v1.SubmitRequest
-	38, // 37: risknet.v1.Peers.ReadIndex:input_type -> risknet.v1.ReadIndexRequest
-	42, // 38: risknet.v1.Peers.Witness:input_type -> risknet.v1.WitnessRequest
-	44, // 39: risknet.v1.Peers.Chunk:input_type -> risknet.v1.ChunkRequest
-	46, // 40: risknet.v1.Peers.Cosign:input_type -> risknet.v1.CosignRequest
-	1,  // 41: risknet.v1.Commands.Submit:output_type -> risknet.v1.Receipt
-	5,  // 42: risknet.v1.Commands.Absent:output_type -> risknet.v1.AbsentResponse
-	8,  // 43: risknet.v1.Registry.Network:output_type -> risknet.v1.NetworkResponse
-	12, // 44: risknet.v1.Registry.Listings:output_type -> risknet.v1.ListingsResponse
-	13, // 45: risknet.v1.Registry.ExportListings:output_type -> risknet.v1.Listing
-	17, // 46: risknet.v1.Registry.RuleSets:output_type -> risknet.v1.RuleSetsResponse
-	20, // 47: risknet.v1.Registry.RuleSource:output_type -> risknet.v1.RuleSourceResponse
-	22, // 48: risknet.v1.Registry.Institutions:output_type -> risknet.v1.InstitutionsResponse
-	26, // 49: risknet.v1.Registry.Policy:output_type -> risknet.v1.PolicyResponse
-	28, // 50: risknet.v1.Tokens.Keyring:output_type -> risknet.v1.KeyringResponse
-	32, // 51: risknet.v1.Overrides.PutOverride:output_type -> risknet.v1.OverridesResponse
-	32, // 52: risknet.v1.Overrides.RemoveOverride:output_type -> risknet.v1.OverridesResponse
-	32, // 53: risknet.v1.Overrides.ListOverrides:output_type -> risknet.v1.OverridesResponse
-	34, // 54: risknet.v1.Cluster.NodeStatus:output_type -> risknet.v1.NodeStatusResponse
-	36, // 55: risknet.v1.Cluster.Status:output_type -> risknet.v1.StatusResponse
-	41, // 56: risknet.v1.Cluster.Backup:output_type -> risknet.v1.BackupPart
-	3,  // 57: risknet.v1.Peers.Forward:output_type -> risknet.v1.ForwardAnswer
-	39, // 58: risknet.v1.Peers.ReadIndex:output_type -> risknet.v1.ReadIndexResponse
-	43, // 59: risknet.v1.Peers.Witness:output_type -> risknet.v1.WitnessResponse
-	45, // 60: risknet.v1.Peers.Chunk:output_type -> risknet.v1.ChunkResponse
-	47, // 61: risknet.v1.Peers.Cosign:output_type -> risknet.v1.CosignResponse
-	41, // [41:62] is the sub-list for method output_type
-	20, // [20:41] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	55, // 7: risknet.v1.ListingsResponse.head:type_name -> risknet.v1.Head
+	56, // 8: risknet.v1.Listing.scope:type_name -> risknet.v1.Scope
+	15, // 9: risknet.v1.Listing.evidence:type_name -> risknet.v1.Evidence
+	57, // 10: risknet.v1.Listing.exit:type_name -> risknet.v1.Exit
+	14, // 11: risknet.v1.Listing.taken:type_name -> risknet.v1.Taken
+	19, // 12: risknet.v1.RuleSetsResponse.rule_sets:type_name -> risknet.v1.RuleSet
+	19, // 13: risknet.v1.RuleSourceResponse.rule_set:type_name -> risknet.v1.RuleSet
+	24, // 14: risknet.v1.InstitutionsResponse.institutions:type_name -> risknet.v1.Institution
+	25, // 15: risknet.v1.Institution.author_keys:type_name -> risknet.v1.AuthorKey
+	30, // 16: risknet.v1.LivesResponse.lives:type_name -> risknet.v1.Life
+	55, // 17: risknet.v1.ProtectionsResponse.head:type_name -> risknet.v1.Head
+	33, // 18: risknet.v1.ProtectionsResponse.protections:type_name -> risknet.v1.Protection
+	56, // 19: risknet.v1.Protection.scope:type_name -> risknet.v1.Scope
+	36, // 20: risknet.v1.KeyringResponse.keys:type_name -> risknet.v1.TokenKey
+	56, // 21: risknet.v1.KeyringResponse.scopes:type_name -> risknet.v1.Scope
+	11, // 22: risknet.v1.Override.tokens:type_name -> risknet.v1.AskedListing
+	37, // 23: risknet.v1.OverridesResponse.overrides:type_name -> risknet.v1.Override
+	44, // 24: risknet.v1.StatusResponse.rows:type_name -> risknet.v1.StatusRow
+	0,  // 25: risknet.v1.Commands.Submit:input_type -> risknet.v1.SubmitRequest
+	4,  // 26: risknet.v1.Commands.Absent:input_type -> risknet.v1.AbsentRequest
+	7,  // 27: risknet.v1.Registry.Network:input_type -> risknet.v1.NetworkRequest
+	10, // 28: risknet.v1.Registry.Listings:input_type -> risknet.v1.ListingsRequest
+	16, // 29: risknet.v1.Registry.ExportListings:input_type -> risknet.v1.ExportListingsRequest
+	17, // 30: risknet.v1.Registry.RuleSets:input_type -> risknet.v1.RuleSetsRequest
+	20, // 31: risknet.v1.Registry.RuleSource:input_type -> risknet.v1.RuleSourceRequest
+	22, // 32: risknet.v1.Registry.Institutions:input_type -> risknet.v1.InstitutionsRequest
+	26, // 33: risknet.v1.Registry.Policy:input_type -> risknet.v1.PolicyRequest
+	28, // 34: risknet.v1.Registry.Lives:input_type -> risknet.v1.LivesRequest
+	31, // 35: risknet.v1.Registry.Protections:input_type -> risknet.v1.ProtectionsRequest
+	34, // 36: risknet.v1.Tokens.Keyring:input_type -> risknet.v1.KeyringRequest
+	37, // 37: risknet.v1.Overrides.PutOverride:input_type -> risknet.v1.Override
+	37, // 38: risknet.v1.Overrides.RemoveOverride:input_type -> risknet.v1.Override
+	38, // 39: risknet.v1.Overrides.ListOverrides:input_type -> risknet.v1.OverridesRequest
+	40, // 40: risknet.v1.Cluster.NodeStatus:input_type -> risknet.v1.NodeStatusRequest
+	42, // 41: risknet.v1.Cluster.Status:input_type -> risknet.v1.StatusRequest
+	47, // 42: risknet.v1.Cluster.Backup:input_type -> risknet.v1.BackupRequest
+	0,  // 43: risknet.v1.Peers.Forward:input_type -> risknet.v1.SubmitRequest
+	45, // 44: risknet.v1.Peers.ReadIndex:input_type -> risknet.v1.ReadIndexRequest
+	49, // 45: risknet.v1.Peers.Witness:input_type -> risknet.v1.WitnessRequest
+	51, // 46: risknet.v1.Peers.Chunk:input_type -> risknet.v1.ChunkRequest
+	53, // 47: risknet.v1.Peers.Cosign:input_type -> risknet.v1.CosignRequest
+	1,  // 48: risknet.v1.Commands.Submit:output_type -> risknet.v1.Receipt
+	5,  // 49: risknet.v1.Commands.Absent:output_type -> risknet.v1.AbsentResponse
+	8,  // 50: risknet.v1.Registry.Network:output_type -> risknet.v1.NetworkResponse
+	12, // 51: risknet.v1.Registry.Listings:output_type -> risknet.v1.ListingsResponse
+	13, // 52: risknet.v1.Registry.ExportListings:output_type -> risknet.v1.Listing
+	18, // 53: risknet.v1.Registry.RuleSets:output_type -> risknet.v1.RuleSetsResponse
+	21, // 54: risknet.v1.Registry.RuleSource:output_type -> risknet.v1.RuleSourceResponse
+	23, // 55: risknet.v1.Registry.Institutions:output_type -> risknet.v1.InstitutionsResponse
+	27, // 56: risknet.v1.Registry.Policy:output_type -> risknet.v1.PolicyResponse
+	29, // 57: risknet.v1.Registry.Lives:output_type -> risknet.v1.LivesResponse
+	32, // 58: risknet.v1.Registry.Protections:output_type -> risknet.v1.ProtectionsResponse
+	35, // 59: risknet.v1.Tokens.Keyring:output_type -> risknet.v1.KeyringResponse
+	39, // 60: risknet.v1.Overrides.PutOverride:output_type -> risknet.v1.OverridesResponse
+	39, // 61: risknet.v1.Overrides.RemoveOverride:output_type -> risknet.v1.OverridesResponse
+	39, // 62: risknet.v1.Overrides.ListOverrides:output_type -> risknet.v1.OverridesResponse
+	41, // 63: risknet.v1.Cluster.NodeStatus:output_type -> risknet.v1.NodeStatusResponse
+	43, // 64: risknet.v1.Cluster.Status:output_type -> risknet.v1.StatusResponse
+	48, // 65: risknet.v1.Cluster.Backup:output_type -> risknet.v1.BackupPart
+	3,  // 66: risknet.v1.Peers.Forward:output_type -> risknet.v1.ForwardAnswer
+	46, // 67: risknet.v1.Peers.ReadIndex:output_type -> risknet.v1.ReadIndexResponse
+	50, // 68: risknet.v1.Peers.Witness:output_type -> risknet.v1.WitnessResponse
+	52, // 69: risknet.v1.Peers.Chunk:output_type -> risknet.v1.ChunkResponse
+	54, // 70: risknet.v1.Peers.Cosign:output_type -> risknet.v1.CosignResponse
+	48, // [48:71] is the sub-list for method output_type
+	25, // [25:48] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_v1_network_proto_init() }
@@ -3651,7 +4117,7 @@ func file_v1_network_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_network_proto_rawDesc), len(file_v1_network_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   48,
+			NumMessages:   55,
 			NumExtensions: 0,
 			NumServices:   6,
 		},

@@ -180,6 +180,8 @@ const (
 	Registry_RuleSource_FullMethodName     = "/risknet.v1.Registry/RuleSource"
 	Registry_Institutions_FullMethodName   = "/risknet.v1.Registry/Institutions"
 	Registry_Policy_FullMethodName         = "/risknet.v1.Registry/Policy"
+	Registry_Lives_FullMethodName          = "/risknet.v1.Registry/Lives"
+	Registry_Protections_FullMethodName    = "/risknet.v1.Registry/Protections"
 )
 
 // RegistryClient is the client API for Registry service.
@@ -196,6 +198,11 @@ type RegistryClient interface {
 	Institutions(ctx context.Context, in *InstitutionsRequest, opts ...grpc.CallOption) (*InstitutionsResponse, error)
 	// Policy says how reports are weighed.
 	Policy(ctx context.Context, in *PolicyRequest, opts ...grpc.CallOption) (*PolicyResponse, error)
+	// Lives says how long a listing of each code may live.
+	Lives(ctx context.Context, in *LivesRequest, opts ...grpc.CallOption) (*LivesResponse, error)
+	// Protections lists the protected subjects, those of which the protection has
+	// ended too.
+	Protections(ctx context.Context, in *ProtectionsRequest, opts ...grpc.CallOption) (*ProtectionsResponse, error)
 }
 
 type registryClient struct {
@@ -285,6 +292,26 @@ func (c *registryClient) Policy(ctx context.Context, in *PolicyRequest, opts ...
 	return out, nil
 }
 
+func (c *registryClient) Lives(ctx context.Context, in *LivesRequest, opts ...grpc.CallOption) (*LivesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LivesResponse)
+	err := c.cc.Invoke(ctx, Registry_Lives_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *registryClient) Protections(ctx context.Context, in *ProtectionsRequest, opts ...grpc.CallOption) (*ProtectionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ProtectionsResponse)
+	err := c.cc.Invoke(ctx, Registry_Protections_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // RegistryServer is the server API for Registry service.
 // All implementations must embed UnimplementedRegistryServer
 // for forward compatibility.
@@ -299,6 +326,11 @@ type RegistryServer interface {
 	Institutions(context.Context, *InstitutionsRequest) (*InstitutionsResponse, error)
 	// Policy says how reports are weighed.
 	Policy(context.Context, *PolicyRequest) (*PolicyResponse, error)
+	// Lives says how long a listing of each code may live.
+	Lives(context.Context, *LivesRequest) (*LivesResponse, error)
+	// Protections lists the protected subjects, those of which the protection has
+	// ended too.
+	Protections(context.Context, *ProtectionsRequest) (*ProtectionsResponse, error)
 	mustEmbedUnimplementedRegistryServer()
 }
 
@@ -329,6 +361,12 @@ func (UnimplementedRegistryServer) Institutions(context.Context, *InstitutionsRe
 }
 func (UnimplementedRegistryServer) Policy(context.Context, *PolicyRequest) (*PolicyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Policy not implemented")
+}
+func (UnimplementedRegistryServer) Lives(context.Context, *LivesRequest) (*LivesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Lives not implemented")
+}
+func (UnimplementedRegistryServer) Protections(context.Context, *ProtectionsRequest) (*ProtectionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Protections not implemented")
 }
 func (UnimplementedRegistryServer) mustEmbedUnimplementedRegistryServer() {}
 func (UnimplementedRegistryServer) testEmbeddedByValue()                  {}
@@ -470,6 +508,42 @@ func _Registry_Policy_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Registry_Lives_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LivesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistryServer).Lives(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Registry_Lives_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistryServer).Lives(ctx, req.(*LivesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Registry_Protections_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ProtectionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistryServer).Protections(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Registry_Protections_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistryServer).Protections(ctx, req.(*ProtectionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Registry_ServiceDesc is the grpc.ServiceDesc for Registry service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -500,6 +574,14 @@ var Registry_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Policy",
 			Handler:    _Registry_Policy_Handler,
+		},
+		{
+			MethodName: "Lives",
+			Handler:    _Registry_Lives_Handler,
+		},
+		{
+			MethodName: "Protections",
+			Handler:    _Registry_Protections_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

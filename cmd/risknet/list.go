@@ -16,7 +16,8 @@ import (
 
 func newListCommand() *cobra.Command {
 	return newNoun("list", "Report identifiers, look them up, end and export listings",
-		newListImportCommand(), newListGetCommand(), newListLiftCommand(), newListExportCommand())
+		newListImportCommand(), newListGetCommand(), newListLiftCommand(), newListExportCommand(),
+		newListHaltCommand(risk.ItemSuspend), newListHaltCommand(risk.ItemResume), newListLivesCommand())
 }
 
 // kindFlag adds --kind with its completions.
@@ -68,6 +69,8 @@ type listingJSON struct {
 	Revisions  uint32    `json:"revisions"`
 	Epoch      uint32    `json:"epoch"`
 	Token      string    `json:"token,omitempty"`
+
+	Taken map[string]uint32 `json:"taken,omitempty"` // institutions by what they did
 }
 
 func listingOf(l *apiv1.Listing) listingJSON {
@@ -80,7 +83,7 @@ func listingOf(l *apiv1.Listing) listingJSON {
 		Scope: scope, Origin: l.Origin, OriginRef: l.OriginRef, Role: l.Role, Category: l.Category, Tier: l.Tier,
 		Purposes: l.Purposes, Effective: moment(l.EffectiveMs), EndedAt: moment(l.EndedAtMs),
 		SourceDate: moment(l.SourceDateMs), Note: l.Note, NoteZH: l.NoteZh, Exit: exitOf(l.Exit),
-		Revisions: l.Revisions, Epoch: l.Epoch, Token: fmt.Sprintf("%x", l.Token)}
+		Revisions: l.Revisions, Epoch: l.Epoch, Token: fmt.Sprintf("%x", l.Token), Taken: takenOf(l.Taken)}
 }
 
 type getJSON struct {

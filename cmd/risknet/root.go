@@ -38,7 +38,8 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Sprintf("%v; see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newListCommand(), newCheckCommand(), newRulesCommand(), newPolicyCommand(), newReplayCommand())
+	root.AddCommand(newListCommand(), newCheckCommand(), newRulesCommand(), newPolicyCommand(),
+		newFeedbackCommand(), newProtectCommand(), newReplayCommand())
 	root.AddCommand(newInstitutionCommand(), newOverrideCommand(), newClusterCommand(), newBenchCommand(),
 		newDemoCommand(), newTestnetCommand(), newNodeCommand())
 	root.AddCommand(newKeyCommand(), newEpochCommand(), newCACommand(), newAuditCommand())
