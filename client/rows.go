@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/risknet/risknet/risk"
 )
 
 // Format says how an input file is laid out.
@@ -69,6 +71,7 @@ type RowReader struct {
 	at       []int // CSV: where each column stands in a record
 	width    int   // CSV: number of fields in the header
 	strict   bool  // NDJSON: keys that are no column are refused
+	once     bool  // the first record that lists an identifier is the one that does
 	identity string
 }
 
@@ -116,6 +119,19 @@ func NewRowReader(in io.Reader, o RowOptions) (*RowReader, error) {
 		}
 	}
 	return r, nil
+}
+
+// kinds are those that the layout says its identifiers are of. A record of an
+// NDJSON file without columns names its own.
+func (r *RowReader) kinds(value risk.Kind) (kinds []risk.Kind) {
+	for _, c := range r.Columns {
+		if kind, err := risk.ParseKind(c.Field); err == nil && !r.strict {
+			kinds = append(kinds, kind)
+		} else if c.Field == "value" && value != 0 {
+			kinds = append(kinds, value)
+		}
+	}
+	return kinds
 }
 
 func (r *RowReader) header(fields []string) error {
