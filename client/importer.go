@@ -145,7 +145,7 @@ func (run *importing) all(rows *RowReader) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("read line %d: %w", rows.lines.number+1, err)
+			return fmt.Errorf("read line %d: %w", rows.lineOf(row), err)
 		}
 		run.count(&run.result.Read)
 		if err := run.take(rows, row); err != nil {
@@ -340,11 +340,19 @@ func (s *shipment) add(row Row, about listingAbout, item risk.Item, body risk.Bo
 }
 
 // OpenRows begins to read a file as an import does. SourceDate of the template
-// becomes the time at which the file was last changed, if there is one.
+// becomes the time at which its source made the file or, where that is not said,
+// at which the file was last changed.
 func (r *Report) OpenRows(in io.Reader, changed time.Time, o RowOptions) (*RowReader, error) {
+	o.Fields, o.Identity = ReportFields(), "value"
+	rows, err := NewRowReader(in, o)
+	if err != nil {
+		return nil, err
+	}
+	if made, err := ParseTime(rows.dated); err == nil && r.Item.SourceDate == 0 {
+		r.Item.SourceDate = made
+	}
 	if !changed.IsZero() && r.Item.SourceDate == 0 {
 		r.Item.SourceDate = changed.UnixMilli()
 	}
-	o.Fields, o.Identity = ReportFields(), "value"
-	return NewRowReader(in, o)
+	return rows, nil
 }

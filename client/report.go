@@ -110,7 +110,7 @@ var reportFields = func() map[string]func(*Report, string) error {
 		"exit_whom":     func(r *Report, v string) error { return words(&r.Body.Exit.Whom, v, risk.MaxTextBytes) },
 		"occurred_from": func(r *Report, v string) error { return named(&r.Body.OccurredFrom, v, ParseTime) },
 		"listed":        (*Report).listed,
-		"delisted":      func(r *Report, v string) error { return named(&r.Delisted, v, ParseTime) },
+		"delisted":      func(r *Report, v string) error { return named(&r.Delisted, v, parseDelisted) },
 		"chain":         func(r *Report, v string) error { return words(&r.chain, v, risk.MaxNameBytes) },
 	}
 	for _, kind := range risk.AllKinds() {
@@ -136,6 +136,11 @@ func (r *Report) listed(text string) error {
 		r.Body.OccurredFrom, r.Body.Effective = at, at
 	}
 	return err
+}
+
+// parseDelisted reads a time, or "after" the last one at which it was still listed.
+func parseDelisted(text string) (int64, error) {
+	return ParseTime(strings.TrimPrefix(text, "after "))
 }
 
 // ended reports whether the source has taken it back.

@@ -91,12 +91,9 @@ func (run *importing) lift(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("sync: %w", err)
 	}
-	stood := found.stand - run.result.Accepted
-	if run.To == nil {
-		stood = found.stand // nothing was added
-	}
 	var shrunk error
-	if len(found.dropped) > 0 && run.held.count*2 < stood && !run.Anyway {
+	stood := found.stand - run.result.Accepted
+	if run.To != nil && len(found.dropped) > 0 && run.held.count*2 < stood && !run.Anyway {
 		shrunk = &ShrunkError{Held: run.held.count, Stood: stood, Dropped: len(found.dropped)}
 		found.dropped = nil
 	}
