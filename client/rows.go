@@ -82,12 +82,14 @@ type Row struct {
 type RowReader struct {
 	Columns []Column
 
-	format   Format
-	lines    *lineReader
-	at       []int // CSV: where each column stands in a record
-	width    int   // CSV: number of fields in the header
-	strict   bool  // NDJSON: keys that are no column are refused
-	once     bool  // the first record that lists an identifier is the one that does
+	format Format
+	lines  *lineReader
+	at     []int // CSV: where each column stands in a record
+	width  int   // CSV: number of fields in the header
+	strict bool  // NDJSON: keys that are no column are refused
+	// once is set where a source tells of a past: of several records that list one
+	// identifier the first counts, so that the same file says the same again.
+	once     bool
 	identity string
 	parties  partyReader // published lists, in place of lines
 	queue    []Row       // what is left of the record before
@@ -142,7 +144,9 @@ func NewRowReader(in io.Reader, o RowOptions) (*RowReader, error) {
 	case FormatOFAC:
 		r.parties, r.Columns, r.once = newSDNReader(in), partyColumns, true
 	case FormatCSV:
-		return r, r.header(o.Fields)
+		if err := r.header(o.Fields); err != nil {
+			return nil, err
+		}
 	case FormatNDJSON:
 		if len(o.Columns) == 0 {
 			r.strict = true
@@ -151,6 +155,7 @@ func NewRowReader(in io.Reader, o RowOptions) (*RowReader, error) {
 			}
 		}
 	}
+	r.once = r.once || !r.strict && (r.has("listed") || r.has("delisted"))
 	return r, nil
 }
 
@@ -163,8 +168,10 @@ func (r *RowReader) lineOf(row Row) int {
 }
 
 // Delists reports whether records say when the source took them back.
-func (r *RowReader) Delists() bool {
-	return slices.ContainsFunc(r.Columns, func(c Column) bool { return c.Field == "delisted" })
+func (r *RowReader) Delists() bool { return r.has("delisted") }
+
+func (r *RowReader) has(field string) bool {
+	return slices.ContainsFunc(r.Columns, func(c Column) bool { return c.Field == field })
 }
 
 // kinds are those that the layout says its identifiers are of. A record of an

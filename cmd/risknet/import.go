@@ -205,16 +205,16 @@ type importJSON struct {
 	Revised     int     `json:"revised"`
 	Extended    int     `json:"extended"`
 	Rejected    int     `json:"rejected"`
-	Ended       int     `json:"ended"`
-	Lifted      int     `json:"lifted"`
 	RejectsFile string  `json:"rejects_file"`
 	Seconds     float64 `json:"seconds"`
 	Size        uint64  `json:"size"`
+	Ended       int     `json:"ended"`
+	Lifted      int     `json:"lifted"`
 }
 
 func importOf(r client.ImportResult, rejects *rejectsFile, took time.Duration) importJSON {
 	return importJSON{Read: r.Read, Accepted: r.Accepted, Unchanged: r.Unchanged, Revised: r.Revised, Extended: r.Extended,
-		Rejected: r.Rejected, Ended: r.Ended, Lifted: r.Lifted, RejectsFile: rejects.name(), Seconds: took.Seconds(), Size: r.Size}
+		Rejected: r.Rejected, RejectsFile: rejects.name(), Seconds: took.Seconds(), Size: r.Size, Ended: r.Ended, Lifted: r.Lifted}
 }
 
 func printImport(w io.Writer, r client.ImportResult, rejects *rejectsFile, dry bool) {
