@@ -196,6 +196,14 @@ func TestFilesThatAreNoPublishedList(t *testing.T) {
 	}
 }
 
+func TestAListMayBeLongerThanItsRecordsMayBe(t *testing.T) {
+	record := "<ENTITY><FIRST_NAME>Sample</FIRST_NAME><COMMENTS1>" + strings.Repeat("x", 600_000) + "</COMMENTS1></ENTITY>"
+	rows, err := partyRows(t, client.FormatUN, "<CONSOLIDATED_LIST>"+strings.Repeat(record, 4)+"</CONSOLIDATED_LIST>")
+	if err != nil || len(rows) != 4 {
+		t.Errorf("%d rows (%v)", len(rows), err)
+	}
+}
+
 // FuzzParties: whatever the file, reading ends, and each row has its cells or a
 // fault.
 func FuzzParties(f *testing.F) {

@@ -132,6 +132,16 @@ func TestAFileThatShrankByMoreThanHalfLiftsNothing(t *testing.T) {
 	}
 }
 
+// What the file itself has just added did not stand before it.
+func TestASourceMayTurnOver(t *testing.T) {
+	n := newNetwork(t)
+	s := newSource(t, n, risk.KindDevice)
+	s.imports(numberedLines(10))
+	if got := s.syncs("p\nq\nr\ns\nt\n"); got.err != nil || got.Accepted != 5 || got.Lifted != 10 {
+		t.Errorf("5 others in the place of 10: %s lifted %d (%v)", got.counts(), got.Lifted, got.err)
+	}
+}
+
 func TestADryRunSaysWhatSyncWouldLift(t *testing.T) {
 	n := newNetwork(t)
 	s := newSource(t, n, risk.KindDevice)
