@@ -14,7 +14,7 @@ var samples = map[string]string{
 	"value": "203.0.113.7", "code": "7", "level": "1", "list": "hint", "expires": "30d", "source_date": "2026-01-31",
 	"origin": "authority:court", "advice": "limit", "tier": "2", "role": "victim", "phases": "pre+in", "purposes": "aml;investigation",
 	"handling": "3", "exit_days": "5", "effective": "2026-01-31", "found": "2026-01-31", "occurred_from": "2026-01-01",
-	"occurred_to": "2026-01-02", "review": "2027-01-01", "category": "fraud", "channel": "GA", "reference": "no. 5",
+	"occurred_to": "2026-01-02", "review": "2027-01-01", "category": "fraud", "channel": "GA", "reference": "no. 5", "listed": "2026-01-31", "delisted": "2026-02-28", "chain": "btc",
 	"legal_basis": "Art. 16", "note": "n", "note_zh": "注", "exit_how": "h", "exit_papers": "p", "exit_whom": "w",
 	"transaction_id": "t1", "time": "2026-01-31T12:00:00+08:00", "amount": "100", "currency": "CNY", "mcc": "5411",
 	"scene": "qr", "country": "CN", "payer_country": "DE", "phase": "in", "purpose": "aml",

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -42,6 +43,15 @@ type Importer struct {
 	Reject func(Reject) error
 	// Progress, if set, is told now and then how many records have been read.
 	Progress func(read int)
+
+	// Standing shows what stands, so that Run can lift what the reporter said in
+	// the name of this source and the source has taken back. Nil lifts nothing.
+	Standing Exporter
+	// Reporter is who reports. Only its listings are lifted.
+	Reporter risk.ID
+	// Sync also lifts what the source does not name any more. If it names less
+	// than half of what stood, Run refuses with a [ShrunkError] unless Anyway is set.
+	Sync, Anyway bool
 }
 
 // Reject is a record that was not taken.
@@ -51,7 +61,7 @@ type Reject struct {
 	Input  string // the record as it stands in the file
 }
 
-// ImportResult counts records. Read is the sum of all the others.
+// ImportResult counts records. Read is the sum of those down to Ended.
 type ImportResult struct {
 	Read      int
 	Accepted  int // new subjects
@@ -59,6 +69,9 @@ type ImportResult struct {
 	Revised   int // stood already, and says something else now
 	Extended  int // stood already, and ends later now
 	Rejected  int
+	Ended     int // not listed, since the source has taken them back
+	// Lifted counts listings: what stood, and the source took back or dropped.
+	Lifted int
 	// Size is the number of leaves from which on every outcome can be seen.
 	Size uint64
 }
@@ -93,7 +106,7 @@ type importing struct {
 	ctx   context.Context
 	group *errgroup.Group
 	load  *shipment
-	seen  map[listingAbout]struct{} // dry run: all before
+	held  *holdings // nil where nobody asks what came before
 
 	mu     sync.Mutex
 	result ImportResult
@@ -106,13 +119,19 @@ func (im *Importer) Run(ctx context.Context, rows *RowReader) (ImportResult, err
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(cmp.Or(im.InFlight, defaultInFlight))
 	run := &importing{Importer: im, ctx: inner, group: group, load: newShipment(),
-		seen: map[listingAbout]struct{}{}, flying: map[listingAbout]*shipment{}}
+		flying: map[listingAbout]*shipment{}}
+	if im.To == nil || im.Standing != nil || rows.once {
+		run.held = newHoldings(&im.Template, rows.kinds(im.Template.Kind))
+	}
 	err := run.all(rows)
 	if sent := group.Wait(); sent != nil {
 		err = sent // it is why the reading stopped
 	}
 	if err == nil {
 		err = ctx.Err()
+	}
+	if err == nil {
+		err = run.lift(ctx)
 	}
 	return run.result, err
 }
@@ -126,11 +145,9 @@ func (run *importing) all(rows *RowReader) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("read line %d: %w", rows.lines.number+1, err)
+			return fmt.Errorf("read line %d: %w", rows.lineOf(row), err)
 		}
-		run.mu.Lock()
-		run.result.Read++
-		run.mu.Unlock()
+		run.count(&run.result.Read)
 		if err := run.take(rows, row); err != nil {
 			return err
 		}
@@ -147,35 +164,58 @@ func (run *importing) progress(now bool) {
 
 // take brings one record into the load, or rejects it.
 func (run *importing) take(rows *RowReader, row Row) error {
-	if row.Fault != "" {
-		return run.reject(row, row.Fault)
-	}
-	report := run.Template
-	for i, c := range rows.Columns {
-		if err := report.Set(c.Field, row.Cells[i]); err != nil {
-			return run.reject(row, err.Error())
-		}
-	}
-	subject, err := report.subject()
+	report, subject, err := run.read(rows, row)
 	if err != nil {
 		return run.reject(row, err.Error())
 	}
 	asked := run.asked(subject)
-	item, body, err := report.finish(asked)
-	if err != nil {
-		return run.reject(row, err.Error())
-	}
-	about := listingAbout{asked.Kind, asked.Token, item.List, item.Code}
-	if run.To == nil {
-		run.pretend(about)
+	again := run.hold(&report, subject, asked)
+	if report.ended() {
+		run.count(&run.result.Ended)
 		return nil
 	}
+	item, body, err := report.finish(subject, asked)
+	switch {
+	case err != nil:
+		return run.reject(row, err.Error())
+	case again && (rows.once || run.To == nil):
+		run.count(&run.result.Unchanged)
+	case run.To == nil:
+		run.count(&run.result.Accepted)
+	default:
+		run.put(row, listingAbout{asked.Kind, asked.Token, item.List, item.Code}, item, body)
+	}
+	return nil
+}
+
+// read makes a record's report, and its identifier's normal form.
+func (run *importing) read(rows *RowReader, row Row) (Report, token.Subject, error) {
+	report := run.Template
+	if row.Fault != "" {
+		return report, token.Subject{}, errors.New(row.Fault)
+	}
+	for i, c := range rows.Columns {
+		if err := report.Set(c.Field, row.Cells[i]); err != nil {
+			return report, token.Subject{}, err
+		}
+	}
+	subject, err := report.subject()
+	return report, subject, err
+}
+
+// put adds to the load, once the command before it about the same has landed.
+func (run *importing) put(row Row, about listingAbout, item risk.Item, body risk.Body) {
 	run.await(about)
 	run.load.add(row, about, item, body)
 	if len(run.load.items) == risk.MaxItems || run.load.bytes > batchBytes {
 		run.ship()
 	}
-	return nil
+}
+
+func (run *importing) count(n *int) {
+	run.mu.Lock()
+	defer run.mu.Unlock()
+	*n++
 }
 
 // asked gives the token; in a dry run some hash stands for it.
@@ -187,13 +227,20 @@ func (run *importing) asked(s token.Subject) risk.Asked {
 	return risk.Asked{Kind: s.Kind, Scope: s.Scope, Epoch: 1, Token: risk.Token(sum[:16])}
 }
 
-func (run *importing) pretend(about listingAbout) {
-	if _, again := run.seen[about]; again {
-		run.result.Unchanged++
-		return
+// hold notes what the file names, and reports whether it had listed it before.
+func (run *importing) hold(report *Report, s token.Subject, asked risk.Asked) bool {
+	if run.held == nil {
+		return false
 	}
-	run.seen[about] = struct{}{}
-	run.result.Accepted++
+	tokens := []risk.Token{asked.Token}
+	if run.Keys != nil {
+		for _, other := range run.Keys.itself(s) {
+			if other.Epoch != asked.Epoch {
+				tokens = append(tokens, other.Token)
+			}
+		}
+	}
+	return run.held.add(claimOf(asked.Kind, &report.Item), tokens, !report.ended())
 }
 
 // await lets the command land that is about the same listing.
@@ -293,11 +340,19 @@ func (s *shipment) add(row Row, about listingAbout, item risk.Item, body risk.Bo
 }
 
 // OpenRows begins to read a file as an import does. SourceDate of the template
-// becomes the time at which the file was last changed, if there is one.
+// becomes the time at which its source made the file or, where that is not said,
+// at which the file was last changed.
 func (r *Report) OpenRows(in io.Reader, changed time.Time, o RowOptions) (*RowReader, error) {
+	o.Fields, o.Identity = ReportFields(), "value"
+	rows, err := NewRowReader(in, o)
+	if err != nil {
+		return nil, err
+	}
+	if made, err := ParseTime(rows.dated); err == nil && r.Item.SourceDate == 0 {
+		r.Item.SourceDate = made
+	}
 	if !changed.IsZero() && r.Item.SourceDate == 0 {
 		r.Item.SourceDate = changed.UnixMilli()
 	}
-	o.Fields, o.Identity = ReportFields(), "value"
-	return NewRowReader(in, o)
+	return rows, nil
 }

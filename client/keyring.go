@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/grpc"
 
@@ -111,15 +112,20 @@ func (k *Keyring) exact(kind risk.Kind, raw string) ([]*apiv1.AskedListing, erro
 	if err != nil {
 		return nil, plain(err)
 	}
-	var scopes token.ScopesInUse
-	scopes.Set(s.Scope)
 	var tokens []*apiv1.AskedListing
-	for _, a := range k.ring.AskSubject(nil, s, scopes) {
-		if a.Kind == s.Kind && a.Scope == s.Scope {
-			tokens = append(tokens, &apiv1.AskedListing{Epoch: uint32(a.Epoch), Token: a.Token[:]})
-		}
+	for _, a := range k.itself(s) {
+		tokens = append(tokens, &apiv1.AskedListing{Epoch: uint32(a.Epoch), Token: a.Token[:]})
 	}
 	return tokens, nil
+}
+
+// itself is the identifier without what is around it, under each epoch in use.
+func (k *Keyring) itself(s token.Subject) []risk.Asked {
+	var scopes token.ScopesInUse
+	scopes.Set(s.Scope)
+	return slices.DeleteFunc(k.ring.AskSubject(nil, s, scopes), func(a risk.Asked) bool {
+		return a.Kind != s.Kind || a.Scope != s.Scope
+	})
 }
 
 // plain leaves out the kind of a refusal where nothing was sent yet.

@@ -151,7 +151,7 @@ func publishOne(ctx context.Context, author *Author, keys *Keyring, value string
 	if err != nil {
 		return nil, nil, err
 	}
-	item, body, err := report.finish(keys.ring.ListSubject(subject))
+	item, body, err := report.finish(subject, keys.ring.ListSubject(subject))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -106,6 +106,44 @@ func (n *network) receipt(result *risk.Result) *apiv1.Receipt {
 	return r
 }
 
+// Export gives what is in force, as a node does.
+func (n *network) Export(_ context.Context, _ bool, each func(*apiv1.Listing) error) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for key, id := range n.links {
+		l, err := risk.ReadListing(id, n.records[string(risk.ListingRecordKey(id))])
+		if err != nil {
+			return err
+		}
+		if !l.ActiveAt(time.Now().UnixMilli()) {
+			continue
+		}
+		m := &apiv1.Listing{Id: id.String(), Kind: key.Kind.String(), Epoch: 1, Token: key.Token[:], Code: uint32(key.Code),
+			List: key.List.String(), Reporter: l.Reporter.String(), Origin: l.Item.Origin.Kind.String()}
+		if !l.Item.Origin.Ref.IsZero() {
+			m.OriginRef = l.Item.Origin.Ref.String()
+		}
+		if err := each(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// standing gives the listings of a kind in force by their tokens.
+func (n *network) standing(t *testing.T) map[risk.Token]*apiv1.Listing {
+	t.Helper()
+	all := map[risk.Token]*apiv1.Listing{}
+	err := n.Export(t.Context(), false, func(l *apiv1.Listing) error {
+		all[risk.Token(l.Token)] = l
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
 // listings counts what stands.
 func (n *network) listings() int { return len(n.links) }
 

@@ -96,19 +96,21 @@ func Lift(ctx context.Context, to Sender, reason risk.LiftReason, note string, i
 	if len(ids) == 0 {
 		return nil, errors.New("lift: names no listing; give an id, as list get shows it")
 	}
-	var items []risk.Item
-	var bodies []risk.Body
+	if note == "" {
+		note = reason.String()
+	}
+	items, bodies := liftItems(reason, note, ids)
+	receipt, err := to.Do(ctx, &risk.Listings{}, items, bodies)
+	return receipt, errors.Join(err, refusedOf(receipt, ids))
+}
+
+func liftItems(reason risk.LiftReason, note string, ids []risk.ListingID) (items []risk.Item, bodies []risk.Body) {
 	for _, id := range ids {
-		text := note
-		if text == "" {
-			text = reason.String()
-		}
-		body := risk.NewBody([]byte(text))
+		body := risk.NewBody([]byte(note))
 		items = append(items, risk.Item{Op: risk.ItemLift, Target: id, Reason: reason, Commitment: body.Commit()})
 		bodies = append(bodies, body)
 	}
-	receipt, err := to.Do(ctx, &risk.Listings{}, items, bodies)
-	return receipt, errors.Join(err, refusedOf(receipt, ids))
+	return items, bodies
 }
 
 // Institutions lists who is in the network, by reporting id.

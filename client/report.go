@@ -19,8 +19,12 @@ type Report struct {
 	Value string // the raw identifier; it never leaves this process
 	Item  risk.Item
 	Body  risk.ListingBody
+	// Delisted is when the source took it back, or will; zero if it has not. What
+	// is taken back already is not listed.
+	Delisted int64
 
-	now time.Time
+	chain string // of a wallet whose address stands alone
+	now   time.Time
 }
 
 // NewReport gives the defaults: code 99, level 2, the black list, the reporter's
@@ -105,6 +109,9 @@ var reportFields = func() map[string]func(*Report, string) error {
 		"exit_papers":   func(r *Report, v string) error { return words(&r.Body.Exit.Papers, v, risk.MaxTextBytes) },
 		"exit_whom":     func(r *Report, v string) error { return words(&r.Body.Exit.Whom, v, risk.MaxTextBytes) },
 		"occurred_from": func(r *Report, v string) error { return named(&r.Body.OccurredFrom, v, ParseTime) },
+		"listed":        (*Report).listed,
+		"delisted":      func(r *Report, v string) error { return named(&r.Delisted, v, parseDelisted) },
+		"chain":         func(r *Report, v string) error { return words(&r.chain, v, risk.MaxNameBytes) },
 	}
 	for _, kind := range risk.AllKinds() {
 		fields[kind.String()] = func(r *Report, v string) error { return r.identify(kind, v) }
@@ -120,6 +127,24 @@ func (r *Report) identify(kind risk.Kind, value string) error {
 	r.Kind, r.Value = kind, value
 	return nil
 }
+
+// listed is the day on which the source listed it: what is reported happened no
+// later, and it counts from then on.
+func (r *Report) listed(text string) error {
+	at, err := ParseTime(text)
+	if err == nil {
+		r.Body.OccurredFrom, r.Body.Effective = at, at
+	}
+	return err
+}
+
+// parseDelisted reads a time, or "after" the last one at which it was still listed.
+func parseDelisted(text string) (int64, error) {
+	return ParseTime(strings.TrimPrefix(text, "after "))
+}
+
+// ended reports whether the source has taken it back.
+func (r *Report) ended() bool { return r.Delisted != 0 && r.Delisted <= r.now.UnixMilli() }
 
 func number[N ~uint8 | ~uint16](into *N, text string, low, high int) error {
 	n, err := strconv.Atoi(text)
@@ -201,17 +226,31 @@ func (r *Report) subject() (token.Subject, error) {
 	case r.Value == "":
 		return token.Subject{}, fmt.Errorf("%s: is empty; give a value", r.Kind)
 	}
-	s, err := token.Normalise(r.Kind, r.Value)
+	value := r.Value
+	if r.chain != "" {
+		if r.Kind != risk.KindWallet {
+			return token.Subject{}, fmt.Errorf("chain: belongs to a wallet and not to a %s; leave it out", r.Kind)
+		}
+		value = r.chain + ":" + value
+	}
+	s, err := token.Normalise(r.Kind, value)
 	return s, plain(err)
 }
 
-// finish gives the item and its body for an identifier's token.
-func (r *Report) finish(asked risk.Asked) (risk.Item, risk.Body, error) {
+// finish gives the item and its body for an identifier's token. Many bear one
+// name: a listing of it says that it is one, and asks for no more than step_up.
+func (r *Report) finish(s token.Subject, asked risk.Asked) (risk.Item, risk.Body, error) {
 	it, content := r.Item, r.Body
+	if r.Delisted != 0 {
+		it.Expiry = min(it.Expiry, r.Delisted)
+	}
 	it.Kind, it.Scope = asked.Kind, asked.Scope
 	content.Token, content.Epoch = asked.Token, asked.Epoch
 	if content.Action == 0 {
 		content.Action = defaultAdvice(it.List, it.Level)
+	}
+	if s.Weak() {
+		content.Category, content.Action = risk.CategoryName, min(content.Action, risk.StepUp)
 	}
 	if err := risk.CheckPublish(&it, r.now.UnixMilli()); err != nil {
 		return it, risk.Body{}, plain(err)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/risknet/risknet/risk"
 )
 
 // Format says how an input file is laid out.
@@ -25,15 +27,31 @@ const (
 	// FormatIPsum has an identifier, a tab and the number of feeds that it stands
 	// in; # begins a comment line. The number is not an origin and is not used.
 	FormatIPsum Format = "ipsum"
+	// FormatUN is the consolidated list of the UN Security Council in XML.
+	FormatUN Format = "un-xml"
+	// FormatOFAC is sdn.csv, the US Treasury's list of specially designated nationals.
+	FormatOFAC Format = "ofac-sdn"
 )
+
+// Source names the authority whose list a format is, or nothing. Such a file says
+// itself of which kind each identifier is.
+func (f Format) Source() string {
+	switch f {
+	case FormatUN:
+		return "un-sc consolidated"
+	case FormatOFAC:
+		return "ofac sdn"
+	}
+	return ""
+}
 
 // ParseFormat reads a format's name.
 func ParseFormat(name string) (Format, error) {
 	switch f := Format(name); f {
-	case FormatValues, FormatCSV, FormatNDJSON, FormatIPsum:
+	case FormatValues, FormatCSV, FormatNDJSON, FormatIPsum, FormatUN, FormatOFAC:
 		return f, nil
 	}
-	return "", fmt.Errorf("format: %q is not known; use values, csv, ndjson or ipsum", name)
+	return "", fmt.Errorf("format: %q is not known; use values, csv, ndjson, ipsum, un-xml or ofac-sdn", name)
 }
 
 // Column maps a column of a CSV header, or a key of a JSON object, to a field.
@@ -64,12 +82,18 @@ type Row struct {
 type RowReader struct {
 	Columns []Column
 
-	format   Format
-	lines    *lineReader
-	at       []int // CSV: where each column stands in a record
-	width    int   // CSV: number of fields in the header
-	strict   bool  // NDJSON: keys that are no column are refused
+	format Format
+	lines  *lineReader
+	at     []int // CSV: where each column stands in a record
+	width  int   // CSV: number of fields in the header
+	strict bool  // NDJSON: keys that are no column are refused
+	// once is set where a source tells of a past: of several records that list one
+	// identifier the first counts, so that the same file says the same again.
+	once     bool
 	identity string
+	parties  partyReader // published lists, in place of lines
+	queue    []Row       // what is left of the record before
+	dated    string      // when the source made the file, if the file says so
 }
 
 // RowOptions say what the records are made of.
@@ -88,7 +112,10 @@ type RowOptions struct {
 
 // NewRowReader begins to read; for CSV that is the header.
 func NewRowReader(in io.Reader, o RowOptions) (*RowReader, error) {
-	r := &RowReader{format: o.Format, lines: newLineReader(in), Columns: o.Columns, identity: o.Identity}
+	r := &RowReader{format: o.Format, Columns: o.Columns, identity: o.Identity}
+	if o.Format.Source() == "" {
+		r.lines = newLineReader(in)
+	}
 	seen := map[string]bool{}
 	for _, c := range o.Columns {
 		if !slices.Contains(o.Fields, c.Field) {
@@ -99,14 +126,27 @@ func NewRowReader(in io.Reader, o RowOptions) (*RowReader, error) {
 		}
 		seen[c.Field] = true
 	}
+	if o.Format != FormatCSV && o.Format != FormatNDJSON && len(o.Columns) > 0 {
+		return nil, fmt.Errorf("column: a file of format %s has no columns; use --format csv or ndjson", o.Format)
+	}
+	if o.Format.Source() != "" && !slices.Contains(o.Fields, "reference") {
+		return nil, fmt.Errorf("format: %s is of lists that are imported; use values, csv, ndjson or ipsum", o.Format)
+	}
 	switch o.Format {
 	case FormatValues, FormatIPsum:
-		if len(o.Columns) > 0 {
-			return nil, fmt.Errorf("column: a file of format %s has no columns; use --format csv or ndjson", o.Format)
-		}
 		r.Columns = []Column{{Name: o.Identity, Field: o.Identity}}
+	case FormatUN:
+		un, err := newUNReader(in)
+		if err != nil {
+			return nil, err
+		}
+		r.parties, r.Columns, r.once, r.dated = un, partyColumns, true, un.made
+	case FormatOFAC:
+		r.parties, r.Columns, r.once = newSDNReader(in), partyColumns, true
 	case FormatCSV:
-		return r, r.header(o.Fields)
+		if err := r.header(o.Fields); err != nil {
+			return nil, err
+		}
 	case FormatNDJSON:
 		if len(o.Columns) == 0 {
 			r.strict = true
@@ -115,7 +155,36 @@ func NewRowReader(in io.Reader, o RowOptions) (*RowReader, error) {
 			}
 		}
 	}
+	r.once = r.once || !r.strict && (r.has("listed") || r.has("delisted"))
 	return r, nil
+}
+
+// lineOf is the line of a row that could not be read.
+func (r *RowReader) lineOf(row Row) int {
+	if r.lines == nil {
+		return row.Line
+	}
+	return r.lines.number + 1
+}
+
+// Delists reports whether records say when the source took them back.
+func (r *RowReader) Delists() bool { return r.has("delisted") }
+
+func (r *RowReader) has(field string) bool {
+	return slices.ContainsFunc(r.Columns, func(c Column) bool { return c.Field == field })
+}
+
+// kinds are those that the layout says its identifiers are of. A record of an
+// NDJSON file without columns names its own.
+func (r *RowReader) kinds(value risk.Kind) (kinds []risk.Kind) {
+	for _, c := range r.Columns {
+		if kind, err := risk.ParseKind(c.Field); err == nil && !r.strict {
+			kinds = append(kinds, kind)
+		} else if c.Field == "value" && value != 0 {
+			kinds = append(kinds, value)
+		}
+	}
+	return kinds
 }
 
 func (r *RowReader) header(fields []string) error {
@@ -150,7 +219,10 @@ func (r *RowReader) header(fields []string) error {
 // Next gives io.EOF after the last record; any other error is of the file. A
 // record that is not well-formed has a Fault instead.
 func (r *RowReader) Next() (Row, error) {
-	if r.format == FormatCSV {
+	switch {
+	case r.parties != nil:
+		return r.nextParty()
+	case r.format == FormatCSV:
 		return r.nextCSV()
 	}
 	for {

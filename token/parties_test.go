@@ -55,6 +55,8 @@ func TestCompanyAndAgent(t *testing.T) {
 			{" 91350100 m000100y-43", "91350100M000100Y43"},
 			{"gb / companies  house / 0123-4567", "GB/COMPANIES HOUSE/01234567"},
 			{"DE/HRB München/12 345", "DE/HRB MÜNCHEN/12345"},
+			{"Name/ Müller & Söhne  GmbH", "name/müller & söhne gmbh"},
+			{"name/A/B", "name/a/b"},
 		})
 		refuse(t, kind, []wrong{
 			{"91350100M000100Y44", "GB 32100"},
@@ -66,6 +68,7 @@ func TestCompanyAndAgent(t *testing.T) {
 			{"GB/A/-", "known form"},
 			{"GB/A/1\u2100", "known form"},
 			{"GBR/A/1", "two letters"},
+			{"name/ 12 ", "without a letter"},
 		})
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// The prefixes of a person's identifiers that are not country/document/number.
+// The prefixes of identifiers that are not country/document/number.
 const (
 	chineseIDPrefix = "CN-ID/"
 	namePrefix      = "name/"
@@ -22,14 +22,19 @@ var (
 	errIDCheck    = &fault{"is a Chinese identity number that fails its check character (GB 11643)", "check the characters"}
 	errName       = &fault{"is a name without a letter", "write name/full name"}
 
-	errCompanyForm  = &fault{"is not of a known form", "write the credit code of 18 characters, or country/register/number"}
+	errCompanyForm  = &fault{"is not of a known form", "write the credit code of 18 characters, country/register/number or name/full name"}
 	errCompanyChar  = &fault{"is a credit code with a character that none has (such as I, O, S, V or Z)", "check the characters"}
 	errCompanyCheck = &fault{"is a credit code that fails its check character (GB 32100)", "check the characters"}
 	errCountry      = &fault{"does not begin with a country", "write its two letters (ISO 3166-1), as in CN"}
 )
 
-// company: a 统一社会信用代码 in capitals, or country/register/number.
+// company: a 统一社会信用代码 in capitals, or country/register/number, or a name,
+// which is a weak identifier.
 func company(raw string) (string, error) {
+	raw = norm.NFKC.String(raw)
+	if name, ok := named(raw); ok {
+		return fullName(name)
+	}
 	raw = capitals(raw)
 	if strings.Contains(raw, "/") {
 		return registered(raw, errCompanyForm)
@@ -63,16 +68,21 @@ const creditDigits = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 // is a weak one.
 func person(raw string) (string, error) {
 	raw = norm.NFKC.String(raw)
+	if name, ok := named(raw); ok {
+		return fullName(name)
+	}
 	upper := strings.ToUpper(raw[:min(len(raw), len(chineseIDPrefix))])
-	switch {
-	case upper == chineseIDPrefix || upper == "CN/ID/":
+	if upper == chineseIDPrefix || upper == "CN/ID/" {
 		number, err := chineseID(raw[len(chineseIDPrefix):])
 		return chineseIDPrefix + number, err
-	case strings.HasPrefix(upper, "NAME/"):
-		return fullName(raw[len(namePrefix):])
-	default:
-		return registered(capitals(raw), errPersonForm)
 	}
+	return registered(capitals(raw), errPersonForm)
+}
+
+// named reports whether an identifier is a name, and gives what follows the prefix.
+func named(raw string) (string, bool) {
+	n := min(len(raw), len(namePrefix))
+	return raw[n:], strings.EqualFold(raw[:n], namePrefix)
 }
 
 // chineseID: region, date of birth, sequence and a check character by ISO/IEC

@@ -46,9 +46,13 @@ func (s Subject) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 func (s Subject) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // Weak reports whether a normal value may be shared by several parties, so that
-// one report of it is not enough to act on: a person's name is.
+// one report of it is not enough to act on: the name of a person or a company is.
 func Weak(kind risk.Kind, value string) bool {
-	return kind == risk.KindPerson && strings.HasPrefix(value, namePrefix)
+	switch kind {
+	case risk.KindPerson, risk.KindCompany, risk.KindAgent:
+		return strings.HasPrefix(value, namePrefix)
+	}
+	return false
 }
 
 // A normaliser gets trimmed UTF-8 without control characters, never empty, and

@@ -88,16 +88,23 @@ func TestOpaqueKindsKeepCase(t *testing.T) {
 }
 
 func TestOnlyANameIsWeak(t *testing.T) {
-	for raw, weak := range map[string]bool{
-		"name/Zhang San": true, "CN-ID/11010519491231002X": false, "FR/PASSPORT/12AB34567": false,
+	for _, c := range []struct {
+		kind risk.Kind
+		raw  string
+		weak bool
+	}{
+		{risk.KindPerson, "name/Zhang San", true},
+		{risk.KindPerson, "CN-ID/11010519491231002X", false},
+		{risk.KindPerson, "FR/PASSPORT/12AB34567", false},
+		{risk.KindCompany, "name/Acme Ltd", true},
+		{risk.KindAgent, "NAME/Acme Ltd", true},
+		{risk.KindCompany, "GB/CH/01234567", false},
+		{risk.KindDevice, "name/x", false},
 	} {
-		s, err := token.Normalise(risk.KindPerson, raw)
-		if err != nil || s.Weak() != weak {
-			t.Errorf("%q: weak %v, %v", raw, s.Weak(), err)
+		s, err := token.Normalise(c.kind, c.raw)
+		if err != nil || s.Weak() != c.weak {
+			t.Errorf("%s %q: weak %v, %v", c.kind, c.raw, s.Weak(), err)
 		}
-	}
-	if token.Weak(risk.KindDevice, "name/x") {
-		t.Error("a device is not a name")
 	}
 }
 

@@ -24,7 +24,7 @@ var reportFlags = []struct{ name, value, usage string }{
 	{"list", "black", "black, hint or watch"},
 	{"expires", "720h", "when the listings end: a duration such as 30d, or a time"},
 	{"advice", "", "allow … deny (default deny on the black list, step_up at level 3 or on the hint list, observe on the watch list)"},
-	{"origin", "own", "own, authority:NAME or copy:NAME"},
+	{"origin", "own", "own, authority:NAME or copy:NAME; of un-xml and ofac-sdn it is their authority"},
 	{"tier", "2", "standard of proof: 0 suspicion, 1 probable, 2 established, 3 judged"},
 	{"role", "suspect", "suspect, victim or linked"},
 	{"category", "", "category of the risk"},
@@ -45,7 +45,7 @@ var reportFlags = []struct{ name, value, usage string }{
 type importOptions struct {
 	kind, format, rejects string
 	columns               []string
-	dryRun, yes           bool
+	dryRun, yes, sync     bool
 }
 
 func newListImportCommand() *cobra.Command {
@@ -53,17 +53,25 @@ func newListImportCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "import --kind KIND FILE", Short: "Report a file of identifiers",
 		Long: "Reports every identifier of a file (- is standard input). What stands already is\n" +
 			"unchanged, so an import that was broken off is simply run again. A bad line is\n" +
-			"rejected by number and reason, and the rest goes on.",
+			"rejected by number and reason, and the rest goes on.\n\n" +
+			"The published lists of the UN Security Council (un-xml) and of the US Treasury\n" +
+			"(ofac-sdn, its sdn.csv) name identifiers of several kinds and need no --kind.\n\n" +
+			"A record with a delisted date that has passed is not listed; if this institution\n" +
+			"lists it in the same source's name, that ends. With --sync so does what the file\n" +
+			"does not name any more.",
 		Example: "  risknet list import --kind ip --format ipsum ipsum.txt\n" +
-			"  risknet list import --format csv --column number=phone --column why=note --level 1 phones.csv",
+			"  risknet list import --format csv --column number=phone --column why=note --level 1 phones.csv\n" +
+			"  risknet list import --format csv --column domain=domain --column since=listed --column until=delisted --sync domains.csv\n" +
+			"  risknet list import --format un-xml --expires 90d --sync consolidated.xml",
 		Args: cobra.ExactArgs(1)}
 	kind := kindFlag(cmd, "what the values name")
 	flags := cmd.Flags()
-	flags.StringVar(&o.format, "format", "values", "values, csv, ndjson or ipsum")
+	flags.StringVar(&o.format, "format", "values", "values, csv, ndjson, ipsum, un-xml or ofac-sdn")
 	flags.StringArrayVar(&o.columns, "column", nil, "use column `name=field` of a csv or ndjson file; may be repeated")
 	flags.StringVar(&o.rejects, "rejects", "", "write rejected lines to this `file` (default FILE.rejects.csv in the working directory)")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "read, normalise and check every line, and send nothing")
-	flags.BoolVar(&o.yes, "yes", false, "do not ask")
+	flags.BoolVar(&o.yes, "yes", false, "do not ask, and let --sync lift more than the half")
+	flags.BoolVar(&o.sync, "sync", false, "lift what this institution said in the source's name and the file does not name any more")
 	for _, f := range reportFlags {
 		flags.String(f.name, f.value, f.usage)
 	}
@@ -98,29 +106,40 @@ func runImport(cmd *cobra.Command, o importOptions, path string) error {
 		o.rejects = rejectsBeside(path)
 	}
 	rejects := &rejectsFile{path: o.rejects}
-	im := &client.Importer{Template: template, Reject: rejects.add, Progress: m.done}
-	if !o.dryRun {
+	im := &client.Importer{Template: template, Reject: rejects.add, Progress: m.done, Sync: o.sync, Anyway: o.yes}
+	if !o.dryRun || o.sync {
 		c, err := prepareImport(cmd, o, path, im)
 		if err != nil {
 			return err
 		}
 		defer c.Close()
+		if o.sync || lines.Delists() {
+			im.Standing = c
+		}
 	}
 	start := time.Now()
 	result, err := im.Run(cmd.Context(), lines)
 	m.end()
+	shrunk, refused := errors.AsType[*client.ShrunkError](err)
+	if refused {
+		err = nil
+	}
 	if err := errors.Join(err, rejects.close()); err != nil {
 		if result.Accepted > 0 {
 			note(cmd, "import: %s taken in before it broke off; run it again to go on", counted(result.Accepted, "listing"))
 		}
 		return err
 	}
-	return emit(cmd, importOf(result, rejects, time.Since(start)), func(w io.Writer) { printImport(w, result, rejects, o.dryRun) })
+	err = emit(cmd, importOf(result, rejects, time.Since(start)), func(w io.Writer) { printImport(w, result, rejects, o.dryRun) })
+	if refused {
+		err = errors.Join(shrunk, err)
+	}
+	return err
 }
 
 // prepareImport connects, and asks whoever sits before the terminal.
 func prepareImport(cmd *cobra.Command, o importOptions, path string, im *client.Importer) (*client.Client, error) {
-	if path != "-" && isTerminal(os.Stdin) && isTerminal(os.Stderr) {
+	if path != "-" && !o.dryRun && isTerminal(os.Stdin) && isTerminal(os.Stderr) {
 		if err := confirm(cmd, o.yes, "Report %s to the whole network on the %s list?", path, im.Template.Item.List); err != nil {
 			return nil, err
 		}
@@ -129,7 +148,9 @@ func prepareImport(cmd *cobra.Command, o importOptions, path string, im *client.
 	if err != nil {
 		return nil, err
 	}
-	im.To = signer
+	if im.Reporter = signer.Reporter; !o.dryRun {
+		im.To = signer
+	}
 	if im.Keys, err = c.Keyring(cmd.Context()); err != nil {
 		c.Close()
 		return nil, err
@@ -139,8 +160,12 @@ func prepareImport(cmd *cobra.Command, o importOptions, path string, im *client.
 
 func reportTemplate(cmd *cobra.Command, kindName string) (client.Report, error) {
 	var kind risk.Kind
-	format, _ := cmd.Flags().GetString("format")
-	if lines := format == string(client.FormatValues) || format == string(client.FormatIPsum); lines || kindName != "" {
+	name, _ := cmd.Flags().GetString("format")
+	format := client.Format(name)
+	if format.Source() != "" && kindName != "" {
+		return client.Report{}, usagef("kind: a file of format %s says of which kind each identifier is, so %s would be ignored; leave out --kind", format, kindName)
+	}
+	if lines := format == client.FormatValues || format == client.FormatIPsum; lines || kindName != "" {
 		var err error
 		if kind, err = parseKind(kindName); err != nil {
 			return client.Report{}, err
@@ -149,6 +174,9 @@ func reportTemplate(cmd *cobra.Command, kindName string) (client.Report, error) 
 	template := client.NewReport(kind, time.Now())
 	for _, f := range reportFlags {
 		value, _ := cmd.Flags().GetString(f.name)
+		if f.name == "origin" && !cmd.Flags().Changed(f.name) && format.Source() != "" {
+			value = "authority:" + format.Source()
+		}
 		if err := template.Set(strings.ReplaceAll(f.name, "-", "_"), value); err != nil {
 			return client.Report{}, usageError{err.Error()}
 		}
@@ -180,20 +208,25 @@ type importJSON struct {
 	RejectsFile string  `json:"rejects_file"`
 	Seconds     float64 `json:"seconds"`
 	Size        uint64  `json:"size"`
+	Ended       int     `json:"ended"`
+	Lifted      int     `json:"lifted"`
 }
 
 func importOf(r client.ImportResult, rejects *rejectsFile, took time.Duration) importJSON {
 	return importJSON{Read: r.Read, Accepted: r.Accepted, Unchanged: r.Unchanged, Revised: r.Revised, Extended: r.Extended,
-		Rejected: r.Rejected, RejectsFile: rejects.name(), Seconds: took.Seconds(), Size: r.Size}
+		Rejected: r.Rejected, RejectsFile: rejects.name(), Seconds: took.Seconds(), Size: r.Size, Ended: r.Ended, Lifted: r.Lifted}
 }
 
 func printImport(w io.Writer, r client.ImportResult, rejects *rejectsFile, dry bool) {
-	verb := "accepted"
+	accepted, lifted := "accepted", "lifted"
 	if dry {
-		verb = "would be accepted"
+		accepted, lifted = "would be accepted", "would be lifted"
 	}
 	fmt.Fprintf(w, "%s read: %s %s, %s unchanged, %s revised, %s extended, %s rejected\n",
-		many(r.Read), many(r.Accepted), verb, many(r.Unchanged), many(r.Revised), many(r.Extended), many(r.Rejected))
+		many(r.Read), many(r.Accepted), accepted, many(r.Unchanged), many(r.Revised), many(r.Extended), many(r.Rejected))
+	if r.Ended+r.Lifted > 0 {
+		fmt.Fprintf(w, "%s had ended at the source; %s %s\n", many(r.Ended), counted(r.Lifted, "standing listing"), lifted)
+	}
 	if rejects.name() != "" {
 		for _, first := range rejects.first {
 			fmt.Fprintf(w, "  line %d: %s\n", first.Line, first.Reason)

@@ -58,6 +58,9 @@ type listingJSON struct {
 	OriginRef  string    `json:"origin_ref,omitempty"`
 	Role       string    `json:"role,omitempty"`
 	Category   string    `json:"category,omitempty"`
+	Channel    string    `json:"channel,omitempty"`
+	Reference  string    `json:"reference,omitempty"`
+	Occurred   string    `json:"occurred_from,omitempty"`
 	Tier       uint32    `json:"tier"`
 	Purposes   string    `json:"purposes,omitempty"`
 	Effective  string    `json:"effective_at,omitempty"`
@@ -80,7 +83,8 @@ func listingOf(l *apiv1.Listing) listingJSON {
 	}
 	return listingJSON{ID: l.Id, Kind: l.Kind, Code: l.Code, Level: l.Level, List: l.List, Advice: l.Advice,
 		Reporter: l.Reporter, ReportedAt: moment(l.ReportedAtMs), ExpiresAt: moment(l.ExpiresAtMs), State: l.State,
-		Scope: scope, Origin: l.Origin, OriginRef: l.OriginRef, Role: l.Role, Category: l.Category, Tier: l.Tier,
+		Scope: scope, Origin: l.Origin, OriginRef: l.OriginRef, Role: l.Role, Category: l.Category, Channel: l.Channel, Reference: l.Reference,
+		Occurred: moment(l.OccurredFromMs), Tier: l.Tier,
 		Purposes: l.Purposes, Effective: moment(l.EffectiveMs), EndedAt: moment(l.EndedAtMs),
 		SourceDate: moment(l.SourceDateMs), Note: l.Note, NoteZH: l.NoteZh, Exit: exitOf(l.Exit),
 		Revisions: l.Revisions, Epoch: l.Epoch, Token: fmt.Sprintf("%x", l.Token), Taken: takenOf(l.Taken)}
