@@ -55,6 +55,9 @@ type Batch struct {
 
 	// Policy is nil when the policy in force stays as it is.
 	Policy *risk.Policy
+
+	// Protected are all protections; nil when they stay as they are.
+	Protected []*risk.Protected
 }
 
 // Touched is a key with its sum, or with what a change adds to that.
@@ -144,6 +147,9 @@ func (v *View) take(b *Batch, program *rules.Program) {
 	v.Version, v.Head, v.Time = b.Version, b.Head, b.Time
 	if b.Policy != nil {
 		v.policy = b.Policy
+	}
+	if b.Protected != nil {
+		v.protected = protections(b.Protected)
 	}
 	if len(b.Rules) > 0 {
 		v.RulesVersion, v.Program, v.ProgramVersion = b.Rules[0].Version, program, 0

@@ -41,6 +41,9 @@ type Stats struct {
 	Tokens int // listed, give or take what was linked or unlinked twice since the base
 	Recent int // changes that lie over the base
 	Bytes  int // memory of filter and fingerprints
+
+	Seen     int    // subjects that the dynamics know
+	Unlearnt uint64 // payments that they had to leave out; see Dynamics.Lost
 }
 
 // Stats gives the counters and sizes for metrics.
@@ -59,6 +62,9 @@ func (c *Checker) Stats() Stats {
 			s.Recent += l.size()
 			s.Bytes += l.added.size() + 17*len(l.removed)
 		}
+	}
+	if d := c.config.Dynamics; d != nil {
+		s.Seen, s.Unlearnt = d.Subjects(), d.Lost()
 	}
 	return s
 }

@@ -20,7 +20,7 @@ func listingReason(f standing, advice risk.Advice, state risk.ListingState) risk
 		Listing: l.ID, Code: l.Item.Code, Level: l.Item.Level, Advice: advice,
 		Text: b.Note, TextZH: b.NoteZH, Subject: f.subject,
 		List: l.Item.List, Part: b.Part, Reporter: l.Reporter,
-		ReportedAt: l.ReportedAt, Expires: l.Item.Expiry, State: state,
+		ReportedAt: l.ReportedAt, Expires: l.Item.Expiry, State: state, Taken: l.Taken,
 	}
 	if r.Text == "" {
 		r.Text = fmt.Sprintf("%s is on the %s list, level %d, code %02d", l.Item.Kind, r.List, r.Level, r.Code)
@@ -43,6 +43,12 @@ func overrideReason(o *Override, subject int) risk.Reason {
 	}
 	return risk.Reason{Rule: risk.ReasonOverride, Advice: o.Advice, Text: text,
 		TextZH: "本机构自定义例外", Subject: subject, Expires: o.Expires}
+}
+
+func protectedReason(p *risk.Protected, subject int) risk.Reason {
+	return risk.Reason{Rule: risk.ReasonProtected, Advice: risk.Allow, Subject: subject, Expires: p.Expiry,
+		Text:   fmt.Sprintf("%s is protected (%s): reports advise no more than step_up; %s", p.Kind, p.Body.Covers, p.Body.Comment),
+		TextZH: "该主体受保护，报送信息最多建议核验"}
 }
 
 func damageReason(kind risk.Kind, subject int, advice risk.Advice) risk.Reason {

@@ -114,6 +114,12 @@ func (s *scene) do(words []string) {
 		lost := s.key(words[1])
 		page := (*s.book.pages.Load())[s.book.last]
 		delete(page, lost)
+	case "protect":
+		b := s.book.list()
+		k := s.key(words[1])
+		b.Protected = []*risk.Protected{{Protection: risk.Protection{Kind: k.Kind, Since: 0, Expiry: s.number(options["expires"])},
+			Body: risk.ProtectionBody{Token: k.Token, Covers: "clinics", Comment: "approved"}}}
+		s.absorb(b)
 	case "override":
 		s.override(s.key(words[1]), options)
 	case "check":

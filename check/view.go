@@ -19,8 +19,9 @@ type View struct {
 	ProgramVersion uint32         // its version; differs from RulesVersion where that one does not compile
 
 	policy     *risk.Policy // how reports are weighed
-	source     Source       // nil until there is a state
-	generation uint64       // counts the states that replaced one another; see Reset
+	protected  map[Key][]*risk.Protected
+	source     Source // nil until there is a state
+	generation uint64 // counts the states that replaced one another; see Reset
 	filter     filter
 	overrides  overrides
 	next       chan struct{} // closed when a newer view is in place

@@ -29,12 +29,17 @@ func (w *work) match(asked *risk.Asked, list []risk.Standing, purpose risk.Purpo
 }
 
 // weigh turns a subject's listings into reasons, and into facts unless an override
-// takes their place. No override stands against an authority's word.
+// takes their place. Neither an override nor a protection stands against an authority's
+// word: hard block before scoped, expiring exception before soft block.
 func (w *work) weigh(s *Subject, first int, overridden bool) {
 	found := w.found[first:]
 	if len(found) > 0 {
 		weight := w.view.policy.Weigh(w.now, w.heard)
 		hard := weight.Authority && weight.AtMost == risk.Deny
+		if p := w.protection(s); p != nil && !hard {
+			weight.AtMost = min(weight.AtMost, risk.StepUp)
+			w.say(protectedReason(p, found[0].subject))
+		}
 		w.v.Listed = true
 		if slices.ContainsFunc(found, func(f standing) bool { return f.Body.Part != risk.PartVictim }) {
 			w.v.Weights = append(w.v.Weights, risk.SubjectWeight{Subject: found[0].subject, Weight: weight})
@@ -50,6 +55,32 @@ func (w *work) weigh(s *Subject, first int, overridden bool) {
 	}
 	clear(w.heard)
 	w.heard = w.heard[:0]
+}
+
+// protections finds them by what they are about.
+func protections(list []*risk.Protected) map[Key][]*risk.Protected {
+	by := make(map[Key][]*risk.Protected, len(list))
+	for _, p := range list {
+		k := Key{p.Kind, p.Body.Token}
+		by[k] = append(by[k], p)
+	}
+	return by
+}
+
+// protection gives the one in force for a subject itself, nil if there is none.
+func (w *work) protection(s *Subject) *risk.Protected {
+	if len(w.view.protected) == 0 {
+		return nil
+	}
+	for i := range s.Asked {
+		asked := &s.Asked[i]
+		for _, p := range w.view.protected[Key{asked.Kind, asked.Token}] {
+			if p.Scope == asked.Scope && p.ActiveAt(w.now) {
+				return p
+			}
+		}
+	}
+	return nil
 }
 
 // learn fills the facts: about any subject, about its role, and about the kinds

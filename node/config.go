@@ -67,6 +67,16 @@ type Config struct {
 	Raft   RaftConfig   `koanf:"raft"`
 	Limits LimitsConfig `koanf:"limits"`
 	Log    LogConfig    `koanf:"log"`
+
+	Dynamics DynamicsConfig `koanf:"dynamics"`
+}
+
+// DynamicsConfig is what the node remembers of the payments that it was asked about
+// (事中交易动态), for rules that ask for it. It stays in this process's memory.
+type DynamicsConfig struct {
+	// Subjects is of how many subjects, each of which takes 1,600 bytes once it is
+	// seen; 0 remembers nothing, and rules that ask for it see zeros.
+	Subjects int `koanf:"subjects"`
 }
 
 // ListenConfig is where the node listens. All three speak mutual TLS.
@@ -147,9 +157,13 @@ func DefaultConfig() Config {
 			SnapshotInterval: 2 * time.Minute},
 		Limits: LimitsConfig{Streams: 1024, Connections: 4096, ConnectionsEach: 512, Message: 4 << 20,
 			SubmitWait: 10 * time.Second, SizeWait: 2 * time.Second},
-		Log: LogConfig{Level: "info", Format: "text"},
+		Log:      LogConfig{Level: "info", Format: "text"},
+		Dynamics: DynamicsConfig{Subjects: 32_768},
 	}
 }
+
+// maxDynamics is 3.3 GB.
+const maxDynamics = 1 << 21
 
 const envPrefix = "RISKNET_NODE_"
 
@@ -284,6 +298,9 @@ func (c *Config) check() error {
 	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		return fmt.Errorf("config: log.format: %q; use text or json", c.Log.Format)
+	}
+	if c.Dynamics.Subjects < 0 || c.Dynamics.Subjects > maxDynamics {
+		return fmt.Errorf("config: dynamics.subjects: %d; give 0 to %d", c.Dynamics.Subjects, maxDynamics)
 	}
 	if err := c.Limits.check(); err != nil {
 		return err

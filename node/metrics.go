@@ -82,6 +82,10 @@ func (m *metrics) gauges(n *Node) {
 		func() float64 { return n.checker.Stats().FalsePositiveRate })
 	gauge("risknet_filter_builds_total", "Times that the base of the filter was built anew.",
 		func() float64 { return float64(n.checker.Stats().Builds) })
+	gauge("risknet_dynamics_subjects", "Subjects of which this node remembers what it has seen itself.",
+		func() float64 { return float64(n.checker.Stats().Seen) })
+	gauge("risknet_dynamics_lost_total", "Payments that were not learned, because another of the same subject was just being learned.",
+		func() float64 { return float64(n.checker.Stats().Unlearnt) })
 	gauge("risknet_damage_total", "Look-ups that found the store damaged; each was answered closed.",
 		func() float64 { return float64(n.checker.Stats().Damage) })
 }

@@ -166,13 +166,21 @@ func (n *Node) orDoubt(err error) error {
 	return err
 }
 
+// dynamics makes room for what the node will see itself.
+func (n *Node) dynamics() *check.Dynamics {
+	if n.cfg.Dynamics.Subjects == 0 {
+		return nil
+	}
+	return check.NewDynamics(n.cfg.Dynamics.Subjects)
+}
+
 func (n *Node) openState() error {
 	advice, err := risk.ParseAdvice(n.cfg.Stale.Advice)
 	if err != nil {
 		return err
 	}
 	n.checker, err = check.New(check.Config{Self: n.reporter(), Now: n.now, MaxAge: n.cfg.Stale.MaxAge, StaleAdvice: advice,
-		Alarm: n.alarm})
+		Dynamics: n.dynamics(), Alarm: n.alarm})
 	if err != nil {
 		return err
 	}

@@ -56,6 +56,13 @@ func (n *Node) absorb(cut store.Cut) {
 		}
 		batch.Policy = policy
 	}
+	if cut.ProtectionsChanged {
+		list, err := n.protections()
+		if err != nil {
+			n.log.Error("alarm", "error", err)
+		}
+		batch.Protected = list
+	}
 	if cut.Time < n.checker.Load().Time {
 		n.clockSetBack.Store(true) // by a quorum of hub keys
 	}
@@ -151,7 +158,20 @@ func (n *Node) wholeView() (check.Batch, error) {
 		return check.Batch{}, err
 	}
 	policy, err := n.store.Policy()
-	return check.Batch{Version: version, Head: head, Time: clock.Time, Rules: sets, Policy: policy}, err
+	if err != nil {
+		return check.Batch{}, err
+	}
+	protected, err := n.protections()
+	return check.Batch{Version: version, Head: head, Time: clock.Time, Rules: sets, Policy: policy, Protected: protected}, err
+}
+
+// protections are all that there are, and never nil: see check.Batch.
+func (n *Node) protections() ([]*risk.Protected, error) {
+	list, _, err := n.store.Protections()
+	if err != nil {
+		return nil, err
+	}
+	return append([]*risk.Protected{}, list...), nil
 }
 
 // fallbacks is how many older rule sets are kept at hand for the case that the

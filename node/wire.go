@@ -168,6 +168,7 @@ func reasonMessage(r *risk.Reason) *apiv1.Reason {
 	if r.Rule == "" {
 		m.Listing, m.List, m.Role = r.Listing.String(), r.List.String(), r.Part.String()
 		m.Reporter, m.ReportedAtMs, m.State = r.Reporter.String(), r.ReportedAt, r.State.String()
+		m.Taken = takenMessages(&r.Taken)
 	}
 	return m
 }
@@ -195,15 +196,22 @@ func listingMessage(s *risk.Standing, now int64) *apiv1.Listing {
 			m.Phases = append(m.Phases, p.String())
 		}
 	}
-	for action, n := range l.Taken {
-		if n > 0 {
-			m.Taken = append(m.Taken, &apiv1.Taken{Action: risk.Advice(action).String(), Institutions: uint32(n)})
-		}
-	}
+	m.Taken = takenMessages(&l.Taken)
 	for _, e := range b.Evidence {
 		m.Evidence = append(m.Evidence, &apiv1.Evidence{Hash: e.Hash[:], Type: e.Type, Holder: e.Holder.String()})
 	}
 	return m
+}
+
+// takenMessages count institutions and name none.
+func takenMessages(taken *risk.Taken) []*apiv1.Taken {
+	var messages []*apiv1.Taken
+	for action, n := range taken {
+		if n > 0 {
+			messages = append(messages, &apiv1.Taken{Action: risk.Advice(action).String(), Institutions: uint32(n)})
+		}
+	}
+	return messages
 }
 
 func outcomeMessages(outcomes []risk.Outcome, leaf uint64) []*apiv1.Outcome {

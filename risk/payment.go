@@ -40,6 +40,7 @@ type Reason struct {
 	Reporter   ID
 	ReportedAt int64
 	Expires    int64
+	Taken      Taken        // how many institutions did what on the listing
 	State      ListingState // of the listing, seen beside the others
 }
 
@@ -51,11 +52,12 @@ type SubjectWeight struct {
 
 // The words that stand in Reason.Rule when no rule of the set speaks.
 const (
-	ReasonStale    = "stale"          // the view is older than the declared limit
-	ReasonDamage   = "damage"         // the store misses what its index holds
-	ReasonError    = "rule_error"     // a rule failed at run time
-	ReasonOverride = "local_override" // the institution's own expiring exception
-	ReasonListing  = "listing"
+	ReasonStale     = "stale"          // the view is older than the declared limit
+	ReasonDamage    = "damage"         // the store misses what its index holds
+	ReasonError     = "rule_error"     // a rule failed at run time
+	ReasonProtected = "protected"      // the hub protects the subject
+	ReasonOverride  = "local_override" // the institution's own expiring exception
+	ReasonListing   = "listing"
 )
 
 // Verdict is the whole answer to one check.

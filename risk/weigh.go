@@ -88,6 +88,9 @@ func (p *Policy) weigh(now int64, s *Standing, precision uint16) int64 {
 	for _, share := range shares {
 		weight = weight * int64(share) / 1000
 	}
+	if s.Listing.Item.Origin.Kind == OriginAuthority {
+		return weight // what a court or a sanctions list says stands until it is taken back
+	}
 	fade := int64(p.Fade)
 	age := min(max(0, now-s.LastFraud())/dayMillis, fade)
 	return weight * (2*fade - age) / (2 * fade)

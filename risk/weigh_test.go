@@ -19,7 +19,7 @@ type told struct {
 func (r told) standing() *Standing {
 	s := &Standing{}
 	s.Listing = Listing{Reporter: idNamed(r.by), State: Active, ReportedAt: start + (r.day+7)*day}
-	s.Listing.Item = Item{Kind: r.kind, Code: r.code, Origin: r.origin, Level: 2, Expiry: start + 1000*day}
+	s.Listing.Item = Item{Kind: r.kind, Code: r.code, Origin: r.origin, Level: 2, Expiry: start + 9000*day}
 	if r.origin.Kind == 0 {
 		s.Listing.Item.Origin.Kind = OriginOwn
 	}
@@ -99,6 +99,11 @@ func TestAReportFades(t *testing.T) {
 		if got := weigh(days, report).Confidence; got != want {
 			t.Errorf("after %d days the confidence is %d, not %d", days, got, want)
 		}
+	}
+	court := report
+	court.origin = OriginNamed(OriginAuthority, "a court")
+	if got := weigh(4000, court).Confidence; got != 500 {
+		t.Errorf("an authority's word is worth %d after years", got)
 	}
 	report.change = func(s *Standing) { s.Body.OccurredTo = start + 90*day } // it went on
 	if got := weigh(90, report).Confidence; got != 500 {

@@ -696,7 +696,9 @@ type Reason struct {
 	ExpiresAtMs  int64  `protobuf:"varint,14,opt,name=expires_at_ms,json=expiresAtMs,proto3" json:"expires_at_ms,omitempty"`
 	// Of the listing, as it stands among the others: active, pending_second,
 	// review_due, …
-	State         string `protobuf:"bytes,15,opt,name=state,proto3" json:"state,omitempty"`
+	State string `protobuf:"bytes,15,opt,name=state,proto3" json:"state,omitempty"`
+	// How many institutions did what on the listing.
+	Taken         []*Taken `protobuf:"bytes,16,rep,name=taken,proto3" json:"taken,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -834,6 +836,13 @@ func (x *Reason) GetState() string {
 		return x.State
 	}
 	return ""
+}
+
+func (x *Reason) GetTaken() []*Taken {
+	if x != nil {
+		return x.Taken
+	}
+	return nil
 }
 
 // RuleTrace says how one rule was evaluated.
@@ -1065,7 +1074,7 @@ const file_v1_check_proto_rawDesc = "" +
 	"\n" +
 	"review_due\x18\x06 \x01(\bR\treviewDue\x12\x16\n" +
 	"\x06policy\x18\a \x01(\rR\x06policy\x12\x12\n" +
-	"\x04text\x18\b \x01(\tR\x04text\"\x89\x03\n" +
+	"\x04text\x18\b \x01(\tR\x04text\"\xb2\x03\n" +
 	"\x06Reason\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x18\n" +
 	"\alisting\x18\x02 \x01(\tR\alisting\x12\x12\n" +
@@ -1082,7 +1091,8 @@ const file_v1_check_proto_rawDesc = "" +
 	"\breporter\x18\f \x01(\tR\breporter\x12$\n" +
 	"\x0ereported_at_ms\x18\r \x01(\x03R\freportedAtMs\x12\"\n" +
 	"\rexpires_at_ms\x18\x0e \x01(\x03R\vexpiresAtMs\x12\x14\n" +
-	"\x05state\x18\x0f \x01(\tR\x05state\"_\n" +
+	"\x05state\x18\x0f \x01(\tR\x05state\x12'\n" +
+	"\x05taken\x18\x10 \x03(\v2\x11.risknet.v1.TakenR\x05taken\"_\n" +
 	"\tRuleTrace\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\bR\x05value\x12\x14\n" +
@@ -1124,6 +1134,7 @@ var file_v1_check_proto_goTypes = []any{
 	(*CheckBatchResponse)(nil), // 9: risknet.v1.CheckBatchResponse
 	(*Scope)(nil),              // 10: risknet.v1.Scope
 	(*Exit)(nil),               // 11: risknet.v1.Exit
+	(*Taken)(nil),              // 12: risknet.v1.Taken
 }
 var file_v1_check_proto_depIdxs = []int32{
 	2,  // 0: risknet.v1.Subject.tokens:type_name -> risknet.v1.AskedToken
@@ -1134,19 +1145,20 @@ var file_v1_check_proto_depIdxs = []int32{
 	7,  // 5: risknet.v1.CheckResponse.trace:type_name -> risknet.v1.RuleTrace
 	5,  // 6: risknet.v1.CheckResponse.weights:type_name -> risknet.v1.Weight
 	11, // 7: risknet.v1.Reason.exit:type_name -> risknet.v1.Exit
-	3,  // 8: risknet.v1.CheckBatchRequest.checks:type_name -> risknet.v1.CheckRequest
-	4,  // 9: risknet.v1.CheckBatchResponse.checks:type_name -> risknet.v1.CheckResponse
-	3,  // 10: risknet.v1.Checks.Check:input_type -> risknet.v1.CheckRequest
-	8,  // 11: risknet.v1.Checks.CheckBatch:input_type -> risknet.v1.CheckBatchRequest
-	8,  // 12: risknet.v1.Checks.CheckStream:input_type -> risknet.v1.CheckBatchRequest
-	4,  // 13: risknet.v1.Checks.Check:output_type -> risknet.v1.CheckResponse
-	9,  // 14: risknet.v1.Checks.CheckBatch:output_type -> risknet.v1.CheckBatchResponse
-	9,  // 15: risknet.v1.Checks.CheckStream:output_type -> risknet.v1.CheckBatchResponse
-	13, // [13:16] is the sub-list for method output_type
-	10, // [10:13] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	12, // 8: risknet.v1.Reason.taken:type_name -> risknet.v1.Taken
+	3,  // 9: risknet.v1.CheckBatchRequest.checks:type_name -> risknet.v1.CheckRequest
+	4,  // 10: risknet.v1.CheckBatchResponse.checks:type_name -> risknet.v1.CheckResponse
+	3,  // 11: risknet.v1.Checks.Check:input_type -> risknet.v1.CheckRequest
+	8,  // 12: risknet.v1.Checks.CheckBatch:input_type -> risknet.v1.CheckBatchRequest
+	8,  // 13: risknet.v1.Checks.CheckStream:input_type -> risknet.v1.CheckBatchRequest
+	4,  // 14: risknet.v1.Checks.Check:output_type -> risknet.v1.CheckResponse
+	9,  // 15: risknet.v1.Checks.CheckBatch:output_type -> risknet.v1.CheckBatchResponse
+	9,  // 16: risknet.v1.Checks.CheckStream:output_type -> risknet.v1.CheckBatchResponse
+	14, // [14:17] is the sub-list for method output_type
+	11, // [11:14] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_v1_check_proto_init() }

@@ -198,6 +198,59 @@ func (x *Head) GetRoot() []byte {
 	return nil
 }
 
+// Taken counts the institutions that took one action on a listing.
+type Taken struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Action        string                 `protobuf:"bytes,1,opt,name=action,proto3" json:"action,omitempty"`
+	Institutions  uint32                 `protobuf:"varint,2,opt,name=institutions,proto3" json:"institutions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Taken) Reset() {
+	*x = Taken{}
+	mi := &file_v1_common_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Taken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Taken) ProtoMessage() {}
+
+func (x *Taken) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_common_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Taken.ProtoReflect.Descriptor instead.
+func (*Taken) Descriptor() ([]byte, []int) {
+	return file_v1_common_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Taken) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *Taken) GetInstitutions() uint32 {
+	if x != nil {
+		return x.Institutions
+	}
+	return 0
+}
+
 var File_v1_common_proto protoreflect.FileDescriptor
 
 const file_v1_common_proto_rawDesc = "" +
@@ -214,7 +267,10 @@ const file_v1_common_proto_rawDesc = "" +
 	"\x04days\x18\x04 \x01(\rR\x04days\".\n" +
 	"\x04Head\x12\x12\n" +
 	"\x04size\x18\x01 \x01(\x04R\x04size\x12\x12\n" +
-	"\x04root\x18\x02 \x01(\fR\x04rootB)Z'github.com/risknet/risknet/api/v1;apiv1b\x06proto3"
+	"\x04root\x18\x02 \x01(\fR\x04root\"C\n" +
+	"\x05Taken\x12\x16\n" +
+	"\x06action\x18\x01 \x01(\tR\x06action\x12\"\n" +
+	"\finstitutions\x18\x02 \x01(\rR\finstitutionsB)Z'github.com/risknet/risknet/api/v1;apiv1b\x06proto3"
 
 var (
 	file_v1_common_proto_rawDescOnce sync.Once
@@ -228,11 +284,12 @@ func file_v1_common_proto_rawDescGZIP() []byte {
 	return file_v1_common_proto_rawDescData
 }
 
-var file_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_v1_common_proto_goTypes = []any{
 	(*Scope)(nil), // 0: risknet.v1.Scope
 	(*Exit)(nil),  // 1: risknet.v1.Exit
 	(*Head)(nil),  // 2: risknet.v1.Head
+	(*Taken)(nil), // 3: risknet.v1.Taken
 }
 var file_v1_common_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -253,7 +310,7 @@ func file_v1_common_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_common_proto_rawDesc), len(file_v1_common_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1239,59 +1239,6 @@ func (x *Listing) GetTaken() []*Taken {
 	return nil
 }
 
-// Taken counts the institutions that took one action on a listing.
-type Taken struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Action        string                 `protobuf:"bytes,1,opt,name=action,proto3" json:"action,omitempty"`
-	Institutions  uint32                 `protobuf:"varint,2,opt,name=institutions,proto3" json:"institutions,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Taken) Reset() {
-	*x = Taken{}
-	mi := &file_v1_network_proto_msgTypes[14]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Taken) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Taken) ProtoMessage() {}
-
-func (x *Taken) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[14]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Taken.ProtoReflect.Descriptor instead.
-func (*Taken) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{14}
-}
-
-func (x *Taken) GetAction() string {
-	if x != nil {
-		return x.Action
-	}
-	return ""
-}
-
-func (x *Taken) GetInstitutions() uint32 {
-	if x != nil {
-		return x.Institutions
-	}
-	return 0
-}
-
 type Evidence struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Hash          []byte                 `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
@@ -1303,7 +1250,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_v1_network_proto_msgTypes[15]
+	mi := &file_v1_network_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1315,7 +1262,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[15]
+	mi := &file_v1_network_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1328,7 +1275,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{15}
+	return file_v1_network_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Evidence) GetHash() []byte {
@@ -1362,7 +1309,7 @@ type ExportListingsRequest struct {
 
 func (x *ExportListingsRequest) Reset() {
 	*x = ExportListingsRequest{}
-	mi := &file_v1_network_proto_msgTypes[16]
+	mi := &file_v1_network_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1374,7 +1321,7 @@ func (x *ExportListingsRequest) String() string {
 func (*ExportListingsRequest) ProtoMessage() {}
 
 func (x *ExportListingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[16]
+	mi := &file_v1_network_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1387,7 +1334,7 @@ func (x *ExportListingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportListingsRequest.ProtoReflect.Descriptor instead.
 func (*ExportListingsRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{16}
+	return file_v1_network_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExportListingsRequest) GetEnded() bool {
@@ -1405,7 +1352,7 @@ type RuleSetsRequest struct {
 
 func (x *RuleSetsRequest) Reset() {
 	*x = RuleSetsRequest{}
-	mi := &file_v1_network_proto_msgTypes[17]
+	mi := &file_v1_network_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1417,7 +1364,7 @@ func (x *RuleSetsRequest) String() string {
 func (*RuleSetsRequest) ProtoMessage() {}
 
 func (x *RuleSetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[17]
+	mi := &file_v1_network_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1430,7 +1377,7 @@ func (x *RuleSetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleSetsRequest.ProtoReflect.Descriptor instead.
 func (*RuleSetsRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{17}
+	return file_v1_network_proto_rawDescGZIP(), []int{16}
 }
 
 type RuleSetsResponse struct {
@@ -1445,7 +1392,7 @@ type RuleSetsResponse struct {
 
 func (x *RuleSetsResponse) Reset() {
 	*x = RuleSetsResponse{}
-	mi := &file_v1_network_proto_msgTypes[18]
+	mi := &file_v1_network_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1457,7 +1404,7 @@ func (x *RuleSetsResponse) String() string {
 func (*RuleSetsResponse) ProtoMessage() {}
 
 func (x *RuleSetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[18]
+	mi := &file_v1_network_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1470,7 +1417,7 @@ func (x *RuleSetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleSetsResponse.ProtoReflect.Descriptor instead.
 func (*RuleSetsResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{18}
+	return file_v1_network_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RuleSetsResponse) GetRuleSets() []*RuleSet {
@@ -1507,7 +1454,7 @@ type RuleSet struct {
 
 func (x *RuleSet) Reset() {
 	*x = RuleSet{}
-	mi := &file_v1_network_proto_msgTypes[19]
+	mi := &file_v1_network_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1519,7 +1466,7 @@ func (x *RuleSet) String() string {
 func (*RuleSet) ProtoMessage() {}
 
 func (x *RuleSet) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[19]
+	mi := &file_v1_network_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1532,7 +1479,7 @@ func (x *RuleSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleSet.ProtoReflect.Descriptor instead.
 func (*RuleSet) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{19}
+	return file_v1_network_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RuleSet) GetVersion() uint32 {
@@ -1579,7 +1526,7 @@ type RuleSourceRequest struct {
 
 func (x *RuleSourceRequest) Reset() {
 	*x = RuleSourceRequest{}
-	mi := &file_v1_network_proto_msgTypes[20]
+	mi := &file_v1_network_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1591,7 +1538,7 @@ func (x *RuleSourceRequest) String() string {
 func (*RuleSourceRequest) ProtoMessage() {}
 
 func (x *RuleSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[20]
+	mi := &file_v1_network_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1604,7 +1551,7 @@ func (x *RuleSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleSourceRequest.ProtoReflect.Descriptor instead.
 func (*RuleSourceRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{20}
+	return file_v1_network_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RuleSourceRequest) GetVersion() uint32 {
@@ -1624,7 +1571,7 @@ type RuleSourceResponse struct {
 
 func (x *RuleSourceResponse) Reset() {
 	*x = RuleSourceResponse{}
-	mi := &file_v1_network_proto_msgTypes[21]
+	mi := &file_v1_network_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1636,7 +1583,7 @@ func (x *RuleSourceResponse) String() string {
 func (*RuleSourceResponse) ProtoMessage() {}
 
 func (x *RuleSourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[21]
+	mi := &file_v1_network_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1649,7 +1596,7 @@ func (x *RuleSourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleSourceResponse.ProtoReflect.Descriptor instead.
 func (*RuleSourceResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{21}
+	return file_v1_network_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RuleSourceResponse) GetSource() []byte {
@@ -1674,7 +1621,7 @@ type InstitutionsRequest struct {
 
 func (x *InstitutionsRequest) Reset() {
 	*x = InstitutionsRequest{}
-	mi := &file_v1_network_proto_msgTypes[22]
+	mi := &file_v1_network_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +1633,7 @@ func (x *InstitutionsRequest) String() string {
 func (*InstitutionsRequest) ProtoMessage() {}
 
 func (x *InstitutionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[22]
+	mi := &file_v1_network_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +1646,7 @@ func (x *InstitutionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstitutionsRequest.ProtoReflect.Descriptor instead.
 func (*InstitutionsRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{22}
+	return file_v1_network_proto_rawDescGZIP(), []int{21}
 }
 
 type InstitutionsResponse struct {
@@ -1711,7 +1658,7 @@ type InstitutionsResponse struct {
 
 func (x *InstitutionsResponse) Reset() {
 	*x = InstitutionsResponse{}
-	mi := &file_v1_network_proto_msgTypes[23]
+	mi := &file_v1_network_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1723,7 +1670,7 @@ func (x *InstitutionsResponse) String() string {
 func (*InstitutionsResponse) ProtoMessage() {}
 
 func (x *InstitutionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[23]
+	mi := &file_v1_network_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1736,7 +1683,7 @@ func (x *InstitutionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstitutionsResponse.ProtoReflect.Descriptor instead.
 func (*InstitutionsResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{23}
+	return file_v1_network_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *InstitutionsResponse) GetInstitutions() []*Institution {
@@ -1772,7 +1719,7 @@ type Institution struct {
 
 func (x *Institution) Reset() {
 	*x = Institution{}
-	mi := &file_v1_network_proto_msgTypes[24]
+	mi := &file_v1_network_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1784,7 +1731,7 @@ func (x *Institution) String() string {
 func (*Institution) ProtoMessage() {}
 
 func (x *Institution) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[24]
+	mi := &file_v1_network_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1797,7 +1744,7 @@ func (x *Institution) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Institution.ProtoReflect.Descriptor instead.
 func (*Institution) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{24}
+	return file_v1_network_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Institution) GetReporter() string {
@@ -1891,7 +1838,7 @@ type AuthorKey struct {
 
 func (x *AuthorKey) Reset() {
 	*x = AuthorKey{}
-	mi := &file_v1_network_proto_msgTypes[25]
+	mi := &file_v1_network_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1903,7 +1850,7 @@ func (x *AuthorKey) String() string {
 func (*AuthorKey) ProtoMessage() {}
 
 func (x *AuthorKey) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[25]
+	mi := &file_v1_network_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1916,7 +1863,7 @@ func (x *AuthorKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorKey.ProtoReflect.Descriptor instead.
 func (*AuthorKey) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{25}
+	return file_v1_network_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AuthorKey) GetId() string {
@@ -1955,7 +1902,7 @@ type PolicyRequest struct {
 
 func (x *PolicyRequest) Reset() {
 	*x = PolicyRequest{}
-	mi := &file_v1_network_proto_msgTypes[26]
+	mi := &file_v1_network_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1967,7 +1914,7 @@ func (x *PolicyRequest) String() string {
 func (*PolicyRequest) ProtoMessage() {}
 
 func (x *PolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[26]
+	mi := &file_v1_network_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1980,7 +1927,7 @@ func (x *PolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyRequest.ProtoReflect.Descriptor instead.
 func (*PolicyRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{26}
+	return file_v1_network_proto_rawDescGZIP(), []int{25}
 }
 
 type PolicyResponse struct {
@@ -1993,7 +1940,7 @@ type PolicyResponse struct {
 
 func (x *PolicyResponse) Reset() {
 	*x = PolicyResponse{}
-	mi := &file_v1_network_proto_msgTypes[27]
+	mi := &file_v1_network_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2005,7 +1952,7 @@ func (x *PolicyResponse) String() string {
 func (*PolicyResponse) ProtoMessage() {}
 
 func (x *PolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[27]
+	mi := &file_v1_network_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2018,7 +1965,7 @@ func (x *PolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyResponse.ProtoReflect.Descriptor instead.
 func (*PolicyResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{27}
+	return file_v1_network_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PolicyResponse) GetPolicy() []byte {
@@ -2036,7 +1983,7 @@ type LivesRequest struct {
 
 func (x *LivesRequest) Reset() {
 	*x = LivesRequest{}
-	mi := &file_v1_network_proto_msgTypes[28]
+	mi := &file_v1_network_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2048,7 +1995,7 @@ func (x *LivesRequest) String() string {
 func (*LivesRequest) ProtoMessage() {}
 
 func (x *LivesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[28]
+	mi := &file_v1_network_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2061,7 +2008,7 @@ func (x *LivesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LivesRequest.ProtoReflect.Descriptor instead.
 func (*LivesRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{28}
+	return file_v1_network_proto_rawDescGZIP(), []int{27}
 }
 
 type LivesResponse struct {
@@ -2075,7 +2022,7 @@ type LivesResponse struct {
 
 func (x *LivesResponse) Reset() {
 	*x = LivesResponse{}
-	mi := &file_v1_network_proto_msgTypes[29]
+	mi := &file_v1_network_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2087,7 +2034,7 @@ func (x *LivesResponse) String() string {
 func (*LivesResponse) ProtoMessage() {}
 
 func (x *LivesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[29]
+	mi := &file_v1_network_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2100,7 +2047,7 @@ func (x *LivesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LivesResponse.ProtoReflect.Descriptor instead.
 func (*LivesResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{29}
+	return file_v1_network_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *LivesResponse) GetLives() []*Life {
@@ -2128,7 +2075,7 @@ type Life struct {
 
 func (x *Life) Reset() {
 	*x = Life{}
-	mi := &file_v1_network_proto_msgTypes[30]
+	mi := &file_v1_network_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2140,7 +2087,7 @@ func (x *Life) String() string {
 func (*Life) ProtoMessage() {}
 
 func (x *Life) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[30]
+	mi := &file_v1_network_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2153,7 +2100,7 @@ func (x *Life) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Life.ProtoReflect.Descriptor instead.
 func (*Life) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{30}
+	return file_v1_network_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Life) GetCode() uint32 {
@@ -2178,7 +2125,7 @@ type ProtectionsRequest struct {
 
 func (x *ProtectionsRequest) Reset() {
 	*x = ProtectionsRequest{}
-	mi := &file_v1_network_proto_msgTypes[31]
+	mi := &file_v1_network_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2190,7 +2137,7 @@ func (x *ProtectionsRequest) String() string {
 func (*ProtectionsRequest) ProtoMessage() {}
 
 func (x *ProtectionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[31]
+	mi := &file_v1_network_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2203,7 +2150,7 @@ func (x *ProtectionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtectionsRequest.ProtoReflect.Descriptor instead.
 func (*ProtectionsRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{31}
+	return file_v1_network_proto_rawDescGZIP(), []int{30}
 }
 
 type ProtectionsResponse struct {
@@ -2216,7 +2163,7 @@ type ProtectionsResponse struct {
 
 func (x *ProtectionsResponse) Reset() {
 	*x = ProtectionsResponse{}
-	mi := &file_v1_network_proto_msgTypes[32]
+	mi := &file_v1_network_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2228,7 +2175,7 @@ func (x *ProtectionsResponse) String() string {
 func (*ProtectionsResponse) ProtoMessage() {}
 
 func (x *ProtectionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[32]
+	mi := &file_v1_network_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2241,7 +2188,7 @@ func (x *ProtectionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtectionsResponse.ProtoReflect.Descriptor instead.
 func (*ProtectionsResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{32}
+	return file_v1_network_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ProtectionsResponse) GetHead() *Head {
@@ -2279,7 +2226,7 @@ type Protection struct {
 
 func (x *Protection) Reset() {
 	*x = Protection{}
-	mi := &file_v1_network_proto_msgTypes[33]
+	mi := &file_v1_network_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2291,7 +2238,7 @@ func (x *Protection) String() string {
 func (*Protection) ProtoMessage() {}
 
 func (x *Protection) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[33]
+	mi := &file_v1_network_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2304,7 +2251,7 @@ func (x *Protection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Protection.ProtoReflect.Descriptor instead.
 func (*Protection) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{33}
+	return file_v1_network_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Protection) GetId() string {
@@ -2392,7 +2339,7 @@ type KeyringRequest struct {
 
 func (x *KeyringRequest) Reset() {
 	*x = KeyringRequest{}
-	mi := &file_v1_network_proto_msgTypes[34]
+	mi := &file_v1_network_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2404,7 +2351,7 @@ func (x *KeyringRequest) String() string {
 func (*KeyringRequest) ProtoMessage() {}
 
 func (x *KeyringRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[34]
+	mi := &file_v1_network_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2417,7 +2364,7 @@ func (x *KeyringRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringRequest.ProtoReflect.Descriptor instead.
 func (*KeyringRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{34}
+	return file_v1_network_proto_rawDescGZIP(), []int{33}
 }
 
 type KeyringResponse struct {
@@ -2432,7 +2379,7 @@ type KeyringResponse struct {
 
 func (x *KeyringResponse) Reset() {
 	*x = KeyringResponse{}
-	mi := &file_v1_network_proto_msgTypes[35]
+	mi := &file_v1_network_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2444,7 +2391,7 @@ func (x *KeyringResponse) String() string {
 func (*KeyringResponse) ProtoMessage() {}
 
 func (x *KeyringResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[35]
+	mi := &file_v1_network_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2457,7 +2404,7 @@ func (x *KeyringResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringResponse.ProtoReflect.Descriptor instead.
 func (*KeyringResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{35}
+	return file_v1_network_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *KeyringResponse) GetKeys() []*TokenKey {
@@ -2491,7 +2438,7 @@ type TokenKey struct {
 
 func (x *TokenKey) Reset() {
 	*x = TokenKey{}
-	mi := &file_v1_network_proto_msgTypes[36]
+	mi := &file_v1_network_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2503,7 +2450,7 @@ func (x *TokenKey) String() string {
 func (*TokenKey) ProtoMessage() {}
 
 func (x *TokenKey) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[36]
+	mi := &file_v1_network_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2516,7 +2463,7 @@ func (x *TokenKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenKey.ProtoReflect.Descriptor instead.
 func (*TokenKey) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{36}
+	return file_v1_network_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TokenKey) GetEpoch() uint32 {
@@ -2547,7 +2494,7 @@ type Override struct {
 
 func (x *Override) Reset() {
 	*x = Override{}
-	mi := &file_v1_network_proto_msgTypes[37]
+	mi := &file_v1_network_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2559,7 +2506,7 @@ func (x *Override) String() string {
 func (*Override) ProtoMessage() {}
 
 func (x *Override) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[37]
+	mi := &file_v1_network_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2572,7 +2519,7 @@ func (x *Override) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Override.ProtoReflect.Descriptor instead.
 func (*Override) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{37}
+	return file_v1_network_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Override) GetKind() string {
@@ -2618,7 +2565,7 @@ type OverridesRequest struct {
 
 func (x *OverridesRequest) Reset() {
 	*x = OverridesRequest{}
-	mi := &file_v1_network_proto_msgTypes[38]
+	mi := &file_v1_network_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2630,7 +2577,7 @@ func (x *OverridesRequest) String() string {
 func (*OverridesRequest) ProtoMessage() {}
 
 func (x *OverridesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[38]
+	mi := &file_v1_network_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2643,7 +2590,7 @@ func (x *OverridesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverridesRequest.ProtoReflect.Descriptor instead.
 func (*OverridesRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{38}
+	return file_v1_network_proto_rawDescGZIP(), []int{37}
 }
 
 type OverridesResponse struct {
@@ -2655,7 +2602,7 @@ type OverridesResponse struct {
 
 func (x *OverridesResponse) Reset() {
 	*x = OverridesResponse{}
-	mi := &file_v1_network_proto_msgTypes[39]
+	mi := &file_v1_network_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2667,7 +2614,7 @@ func (x *OverridesResponse) String() string {
 func (*OverridesResponse) ProtoMessage() {}
 
 func (x *OverridesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[39]
+	mi := &file_v1_network_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2680,7 +2627,7 @@ func (x *OverridesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverridesResponse.ProtoReflect.Descriptor instead.
 func (*OverridesResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{39}
+	return file_v1_network_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *OverridesResponse) GetOverrides() []*Override {
@@ -2698,7 +2645,7 @@ type NodeStatusRequest struct {
 
 func (x *NodeStatusRequest) Reset() {
 	*x = NodeStatusRequest{}
-	mi := &file_v1_network_proto_msgTypes[40]
+	mi := &file_v1_network_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2710,7 +2657,7 @@ func (x *NodeStatusRequest) String() string {
 func (*NodeStatusRequest) ProtoMessage() {}
 
 func (x *NodeStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[40]
+	mi := &file_v1_network_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2723,7 +2670,7 @@ func (x *NodeStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatusRequest.ProtoReflect.Descriptor instead.
 func (*NodeStatusRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{40}
+	return file_v1_network_proto_rawDescGZIP(), []int{39}
 }
 
 type NodeStatusResponse struct {
@@ -2759,7 +2706,7 @@ type NodeStatusResponse struct {
 
 func (x *NodeStatusResponse) Reset() {
 	*x = NodeStatusResponse{}
-	mi := &file_v1_network_proto_msgTypes[41]
+	mi := &file_v1_network_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2771,7 +2718,7 @@ func (x *NodeStatusResponse) String() string {
 func (*NodeStatusResponse) ProtoMessage() {}
 
 func (x *NodeStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[41]
+	mi := &file_v1_network_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2784,7 +2731,7 @@ func (x *NodeStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatusResponse.ProtoReflect.Descriptor instead.
 func (*NodeStatusResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{41}
+	return file_v1_network_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *NodeStatusResponse) GetName() string {
@@ -2921,7 +2868,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_v1_network_proto_msgTypes[42]
+	mi := &file_v1_network_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2933,7 +2880,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[42]
+	mi := &file_v1_network_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2946,7 +2893,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{42}
+	return file_v1_network_proto_rawDescGZIP(), []int{41}
 }
 
 type StatusResponse struct {
@@ -2958,7 +2905,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_v1_network_proto_msgTypes[43]
+	mi := &file_v1_network_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2970,7 +2917,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[43]
+	mi := &file_v1_network_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2983,7 +2930,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{43}
+	return file_v1_network_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *StatusResponse) GetRows() []*StatusRow {
@@ -3019,7 +2966,7 @@ type StatusRow struct {
 
 func (x *StatusRow) Reset() {
 	*x = StatusRow{}
-	mi := &file_v1_network_proto_msgTypes[44]
+	mi := &file_v1_network_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3031,7 +2978,7 @@ func (x *StatusRow) String() string {
 func (*StatusRow) ProtoMessage() {}
 
 func (x *StatusRow) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[44]
+	mi := &file_v1_network_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3044,7 +2991,7 @@ func (x *StatusRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRow.ProtoReflect.Descriptor instead.
 func (*StatusRow) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{44}
+	return file_v1_network_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *StatusRow) GetName() string {
@@ -3146,7 +3093,7 @@ type ReadIndexRequest struct {
 
 func (x *ReadIndexRequest) Reset() {
 	*x = ReadIndexRequest{}
-	mi := &file_v1_network_proto_msgTypes[45]
+	mi := &file_v1_network_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3158,7 +3105,7 @@ func (x *ReadIndexRequest) String() string {
 func (*ReadIndexRequest) ProtoMessage() {}
 
 func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[45]
+	mi := &file_v1_network_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3171,7 +3118,7 @@ func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexRequest.ProtoReflect.Descriptor instead.
 func (*ReadIndexRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{45}
+	return file_v1_network_proto_rawDescGZIP(), []int{44}
 }
 
 type ReadIndexResponse struct {
@@ -3183,7 +3130,7 @@ type ReadIndexResponse struct {
 
 func (x *ReadIndexResponse) Reset() {
 	*x = ReadIndexResponse{}
-	mi := &file_v1_network_proto_msgTypes[46]
+	mi := &file_v1_network_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3195,7 +3142,7 @@ func (x *ReadIndexResponse) String() string {
 func (*ReadIndexResponse) ProtoMessage() {}
 
 func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[46]
+	mi := &file_v1_network_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3208,7 +3155,7 @@ func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexResponse.ProtoReflect.Descriptor instead.
 func (*ReadIndexResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{46}
+	return file_v1_network_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ReadIndexResponse) GetIndex() uint64 {
@@ -3226,7 +3173,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_v1_network_proto_msgTypes[47]
+	mi := &file_v1_network_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3238,7 +3185,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[47]
+	mi := &file_v1_network_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3251,7 +3198,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{47}
+	return file_v1_network_proto_rawDescGZIP(), []int{46}
 }
 
 type BackupPart struct {
@@ -3263,7 +3210,7 @@ type BackupPart struct {
 
 func (x *BackupPart) Reset() {
 	*x = BackupPart{}
-	mi := &file_v1_network_proto_msgTypes[48]
+	mi := &file_v1_network_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3275,7 +3222,7 @@ func (x *BackupPart) String() string {
 func (*BackupPart) ProtoMessage() {}
 
 func (x *BackupPart) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[48]
+	mi := &file_v1_network_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3288,7 +3235,7 @@ func (x *BackupPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupPart.ProtoReflect.Descriptor instead.
 func (*BackupPart) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{48}
+	return file_v1_network_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *BackupPart) GetData() []byte {
@@ -3308,7 +3255,7 @@ type WitnessRequest struct {
 
 func (x *WitnessRequest) Reset() {
 	*x = WitnessRequest{}
-	mi := &file_v1_network_proto_msgTypes[49]
+	mi := &file_v1_network_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3320,7 +3267,7 @@ func (x *WitnessRequest) String() string {
 func (*WitnessRequest) ProtoMessage() {}
 
 func (x *WitnessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[49]
+	mi := &file_v1_network_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3333,7 +3280,7 @@ func (x *WitnessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WitnessRequest.ProtoReflect.Descriptor instead.
 func (*WitnessRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{49}
+	return file_v1_network_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *WitnessRequest) GetNode() string {
@@ -3366,7 +3313,7 @@ type WitnessResponse struct {
 
 func (x *WitnessResponse) Reset() {
 	*x = WitnessResponse{}
-	mi := &file_v1_network_proto_msgTypes[50]
+	mi := &file_v1_network_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3378,7 +3325,7 @@ func (x *WitnessResponse) String() string {
 func (*WitnessResponse) ProtoMessage() {}
 
 func (x *WitnessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[50]
+	mi := &file_v1_network_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3391,7 +3338,7 @@ func (x *WitnessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WitnessResponse.ProtoReflect.Descriptor instead.
 func (*WitnessResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{50}
+	return file_v1_network_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *WitnessResponse) GetServer() string {
@@ -3460,7 +3407,7 @@ type ChunkRequest struct {
 
 func (x *ChunkRequest) Reset() {
 	*x = ChunkRequest{}
-	mi := &file_v1_network_proto_msgTypes[51]
+	mi := &file_v1_network_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3472,7 +3419,7 @@ func (x *ChunkRequest) String() string {
 func (*ChunkRequest) ProtoMessage() {}
 
 func (x *ChunkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[51]
+	mi := &file_v1_network_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3485,7 +3432,7 @@ func (x *ChunkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkRequest.ProtoReflect.Descriptor instead.
 func (*ChunkRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{51}
+	return file_v1_network_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ChunkRequest) GetBefore() uint64 {
@@ -3505,7 +3452,7 @@ type ChunkResponse struct {
 
 func (x *ChunkResponse) Reset() {
 	*x = ChunkResponse{}
-	mi := &file_v1_network_proto_msgTypes[52]
+	mi := &file_v1_network_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3517,7 +3464,7 @@ func (x *ChunkResponse) String() string {
 func (*ChunkResponse) ProtoMessage() {}
 
 func (x *ChunkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[52]
+	mi := &file_v1_network_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3530,7 +3477,7 @@ func (x *ChunkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkResponse.ProtoReflect.Descriptor instead.
 func (*ChunkResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{52}
+	return file_v1_network_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ChunkResponse) GetChunk() []byte {
@@ -3550,7 +3497,7 @@ type CosignRequest struct {
 
 func (x *CosignRequest) Reset() {
 	*x = CosignRequest{}
-	mi := &file_v1_network_proto_msgTypes[53]
+	mi := &file_v1_network_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3562,7 +3509,7 @@ func (x *CosignRequest) String() string {
 func (*CosignRequest) ProtoMessage() {}
 
 func (x *CosignRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[53]
+	mi := &file_v1_network_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3575,7 +3522,7 @@ func (x *CosignRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CosignRequest.ProtoReflect.Descriptor instead.
 func (*CosignRequest) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{53}
+	return file_v1_network_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *CosignRequest) GetCheckpoint() []byte {
@@ -3599,7 +3546,7 @@ type CosignResponse struct {
 
 func (x *CosignResponse) Reset() {
 	*x = CosignResponse{}
-	mi := &file_v1_network_proto_msgTypes[54]
+	mi := &file_v1_network_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3611,7 +3558,7 @@ func (x *CosignResponse) String() string {
 func (*CosignResponse) ProtoMessage() {}
 
 func (x *CosignResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_network_proto_msgTypes[54]
+	mi := &file_v1_network_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3624,7 +3571,7 @@ func (x *CosignResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CosignResponse.ProtoReflect.Descriptor instead.
 func (*CosignResponse) Descriptor() ([]byte, []int) {
-	return file_v1_network_proto_rawDescGZIP(), []int{54}
+	return file_v1_network_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *CosignResponse) GetLine() string {
@@ -3754,10 +3701,7 @@ const file_v1_network_proto_rawDesc = "" +
 	"\anote_zh\x18# \x01(\tR\x06noteZh\x12\x1c\n" +
 	"\trevisions\x18$ \x01(\rR\trevisions\x12\x1e\n" +
 	"\vended_at_ms\x18% \x01(\x03R\tendedAtMs\x12'\n" +
-	"\x05taken\x18& \x03(\v2\x11.risknet.v1.TakenR\x05taken\"C\n" +
-	"\x05Taken\x12\x16\n" +
-	"\x06action\x18\x01 \x01(\tR\x06action\x12\"\n" +
-	"\finstitutions\x18\x02 \x01(\rR\finstitutions\"J\n" +
+	"\x05taken\x18& \x03(\v2\x11.risknet.v1.TakenR\x05taken\"J\n" +
 	"\bEvidence\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\fR\x04hash\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x16\n" +
@@ -3964,7 +3908,7 @@ func file_v1_network_proto_rawDescGZIP() []byte {
 	return file_v1_network_proto_rawDescData
 }
 
-var file_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
+var file_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
 var file_v1_network_proto_goTypes = []any{
 	(*SubmitRequest)(nil),         // 0: risknet.v1.SubmitRequest
 	(*Receipt)(nil),               // 1: risknet.v1.Receipt
@@ -3980,123 +3924,123 @@ var file_v1_network_proto_goTypes = []any{
 	(*AskedListing)(nil),          // 11: risknet.v1.AskedListing
 	(*ListingsResponse)(nil),      // 12: risknet.v1.ListingsResponse
 	(*Listing)(nil),               // 13: risknet.v1.Listing
-	(*Taken)(nil),                 // 14: risknet.v1.Taken
-	(*Evidence)(nil),              // 15: risknet.v1.Evidence
-	(*ExportListingsRequest)(nil), // 16: risknet.v1.ExportListingsRequest
-	(*RuleSetsRequest)(nil),       // 17: risknet.v1.RuleSetsRequest
-	(*RuleSetsResponse)(nil),      // 18: risknet.v1.RuleSetsResponse
-	(*RuleSet)(nil),               // 19: risknet.v1.RuleSet
-	(*RuleSourceRequest)(nil),     // 20: risknet.v1.RuleSourceRequest
-	(*RuleSourceResponse)(nil),    // 21: risknet.v1.RuleSourceResponse
-	(*InstitutionsRequest)(nil),   // 22: risknet.v1.InstitutionsRequest
-	(*InstitutionsResponse)(nil),  // 23: risknet.v1.InstitutionsResponse
-	(*Institution)(nil),           // 24: risknet.v1.Institution
-	(*AuthorKey)(nil),             // 25: risknet.v1.AuthorKey
-	(*PolicyRequest)(nil),         // 26: risknet.v1.PolicyRequest
-	(*PolicyResponse)(nil),        // 27: risknet.v1.PolicyResponse
-	(*LivesRequest)(nil),          // 28: risknet.v1.LivesRequest
-	(*LivesResponse)(nil),         // 29: risknet.v1.LivesResponse
-	(*Life)(nil),                  // 30: risknet.v1.Life
-	(*ProtectionsRequest)(nil),    // 31: risknet.v1.ProtectionsRequest
-	(*ProtectionsResponse)(nil),   // 32: risknet.v1.ProtectionsResponse
-	(*Protection)(nil),            // 33: risknet.v1.Protection
-	(*KeyringRequest)(nil),        // 34: risknet.v1.KeyringRequest
-	(*KeyringResponse)(nil),       // 35: risknet.v1.KeyringResponse
-	(*TokenKey)(nil),              // 36: risknet.v1.TokenKey
-	(*Override)(nil),              // 37: risknet.v1.Override
-	(*OverridesRequest)(nil),      // 38: risknet.v1.OverridesRequest
-	(*OverridesResponse)(nil),     // 39: risknet.v1.OverridesResponse
-	(*NodeStatusRequest)(nil),     // 40: risknet.v1.NodeStatusRequest
-	(*NodeStatusResponse)(nil),    // 41: risknet.v1.NodeStatusResponse
-	(*StatusRequest)(nil),         // 42: risknet.v1.StatusRequest
-	(*StatusResponse)(nil),        // 43: risknet.v1.StatusResponse
-	(*StatusRow)(nil),             // 44: risknet.v1.StatusRow
-	(*ReadIndexRequest)(nil),      // 45: risknet.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil),     // 46: risknet.v1.ReadIndexResponse
-	(*BackupRequest)(nil),         // 47: risknet.v1.BackupRequest
-	(*BackupPart)(nil),            // 48: risknet.v1.BackupPart
-	(*WitnessRequest)(nil),        // 49: risknet.v1.WitnessRequest
-	(*WitnessResponse)(nil),       // 50: risknet.v1.WitnessResponse
-	(*ChunkRequest)(nil),          // 51: risknet.v1.ChunkRequest
-	(*ChunkResponse)(nil),         // 52: risknet.v1.ChunkResponse
-	(*CosignRequest)(nil),         // 53: risknet.v1.CosignRequest
-	(*CosignResponse)(nil),        // 54: risknet.v1.CosignResponse
-	(*Head)(nil),                  // 55: risknet.v1.Head
-	(*Scope)(nil),                 // 56: risknet.v1.Scope
-	(*Exit)(nil),                  // 57: risknet.v1.Exit
+	(*Evidence)(nil),              // 14: risknet.v1.Evidence
+	(*ExportListingsRequest)(nil), // 15: risknet.v1.ExportListingsRequest
+	(*RuleSetsRequest)(nil),       // 16: risknet.v1.RuleSetsRequest
+	(*RuleSetsResponse)(nil),      // 17: risknet.v1.RuleSetsResponse
+	(*RuleSet)(nil),               // 18: risknet.v1.RuleSet
+	(*RuleSourceRequest)(nil),     // 19: risknet.v1.RuleSourceRequest
+	(*RuleSourceResponse)(nil),    // 20: risknet.v1.RuleSourceResponse
+	(*InstitutionsRequest)(nil),   // 21: risknet.v1.InstitutionsRequest
+	(*InstitutionsResponse)(nil),  // 22: risknet.v1.InstitutionsResponse
+	(*Institution)(nil),           // 23: risknet.v1.Institution
+	(*AuthorKey)(nil),             // 24: risknet.v1.AuthorKey
+	(*PolicyRequest)(nil),         // 25: risknet.v1.PolicyRequest
+	(*PolicyResponse)(nil),        // 26: risknet.v1.PolicyResponse
+	(*LivesRequest)(nil),          // 27: risknet.v1.LivesRequest
+	(*LivesResponse)(nil),         // 28: risknet.v1.LivesResponse
+	(*Life)(nil),                  // 29: risknet.v1.Life
+	(*ProtectionsRequest)(nil),    // 30: risknet.v1.ProtectionsRequest
+	(*ProtectionsResponse)(nil),   // 31: risknet.v1.ProtectionsResponse
+	(*Protection)(nil),            // 32: risknet.v1.Protection
+	(*KeyringRequest)(nil),        // 33: risknet.v1.KeyringRequest
+	(*KeyringResponse)(nil),       // 34: risknet.v1.KeyringResponse
+	(*TokenKey)(nil),              // 35: risknet.v1.TokenKey
+	(*Override)(nil),              // 36: risknet.v1.Override
+	(*OverridesRequest)(nil),      // 37: risknet.v1.OverridesRequest
+	(*OverridesResponse)(nil),     // 38: risknet.v1.OverridesResponse
+	(*NodeStatusRequest)(nil),     // 39: risknet.v1.NodeStatusRequest
+	(*NodeStatusResponse)(nil),    // 40: risknet.v1.NodeStatusResponse
+	(*StatusRequest)(nil),         // 41: risknet.v1.StatusRequest
+	(*StatusResponse)(nil),        // 42: risknet.v1.StatusResponse
+	(*StatusRow)(nil),             // 43: risknet.v1.StatusRow
+	(*ReadIndexRequest)(nil),      // 44: risknet.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),     // 45: risknet.v1.ReadIndexResponse
+	(*BackupRequest)(nil),         // 46: risknet.v1.BackupRequest
+	(*BackupPart)(nil),            // 47: risknet.v1.BackupPart
+	(*WitnessRequest)(nil),        // 48: risknet.v1.WitnessRequest
+	(*WitnessResponse)(nil),       // 49: risknet.v1.WitnessResponse
+	(*ChunkRequest)(nil),          // 50: risknet.v1.ChunkRequest
+	(*ChunkResponse)(nil),         // 51: risknet.v1.ChunkResponse
+	(*CosignRequest)(nil),         // 52: risknet.v1.CosignRequest
+	(*CosignResponse)(nil),        // 53: risknet.v1.CosignResponse
+	(*Head)(nil),                  // 54: risknet.v1.Head
+	(*Scope)(nil),                 // 55: risknet.v1.Scope
+	(*Exit)(nil),                  // 56: risknet.v1.Exit
+	(*Taken)(nil),                 // 57: risknet.v1.Taken
 }
 var file_v1_network_proto_depIdxs = []int32{
 	6,  // 0: risknet.v1.Receipt.outcomes:type_name -> risknet.v1.Outcome
-	55, // 1: risknet.v1.Receipt.head:type_name -> risknet.v1.Head
+	54, // 1: risknet.v1.Receipt.head:type_name -> risknet.v1.Head
 	1,  // 2: risknet.v1.ForwardAnswer.receipt:type_name -> risknet.v1.Receipt
 	9,  // 3: risknet.v1.NetworkResponse.nodes:type_name -> risknet.v1.Node
-	55, // 4: risknet.v1.NetworkResponse.head:type_name -> risknet.v1.Head
+	54, // 4: risknet.v1.NetworkResponse.head:type_name -> risknet.v1.Head
 	11, // 5: risknet.v1.ListingsRequest.tokens:type_name -> risknet.v1.AskedListing
 	13, // 6: risknet.v1.ListingsResponse.listings:type_name -> risknet.v1.Listing
-	55, // 7: risknet.v1.ListingsResponse.head:type_name -> risknet.v1.Head
-	56, // 8: risknet.v1.Listing.scope:type_name -> risknet.v1.Scope
-	15, // 9: risknet.v1.Listing.evidence:type_name -> risknet.v1.Evidence
-	57, // 10: risknet.v1.Listing.exit:type_name -> risknet.v1.Exit
-	14, // 11: risknet.v1.Listing.taken:type_name -> risknet.v1.Taken
-	19, // 12: risknet.v1.RuleSetsResponse.rule_sets:type_name -> risknet.v1.RuleSet
-	19, // 13: risknet.v1.RuleSourceResponse.rule_set:type_name -> risknet.v1.RuleSet
-	24, // 14: risknet.v1.InstitutionsResponse.institutions:type_name -> risknet.v1.Institution
-	25, // 15: risknet.v1.Institution.author_keys:type_name -> risknet.v1.AuthorKey
-	30, // 16: risknet.v1.LivesResponse.lives:type_name -> risknet.v1.Life
-	55, // 17: risknet.v1.ProtectionsResponse.head:type_name -> risknet.v1.Head
-	33, // 18: risknet.v1.ProtectionsResponse.protections:type_name -> risknet.v1.Protection
-	56, // 19: risknet.v1.Protection.scope:type_name -> risknet.v1.Scope
-	36, // 20: risknet.v1.KeyringResponse.keys:type_name -> risknet.v1.TokenKey
-	56, // 21: risknet.v1.KeyringResponse.scopes:type_name -> risknet.v1.Scope
+	54, // 7: risknet.v1.ListingsResponse.head:type_name -> risknet.v1.Head
+	55, // 8: risknet.v1.Listing.scope:type_name -> risknet.v1.Scope
+	14, // 9: risknet.v1.Listing.evidence:type_name -> risknet.v1.Evidence
+	56, // 10: risknet.v1.Listing.exit:type_name -> risknet.v1.Exit
+	57, // 11: risknet.v1.Listing.taken:type_name -> risknet.v1.Taken
+	18, // 12: risknet.v1.RuleSetsResponse.rule_sets:type_name -> risknet.v1.RuleSet
+	18, // 13: risknet.v1.RuleSourceResponse.rule_set:type_name -> risknet.v1.RuleSet
+	23, // 14: risknet.v1.InstitutionsResponse.institutions:type_name -> risknet.v1.Institution
+	24, // 15: risknet.v1.Institution.author_keys:type_name -> risknet.v1.AuthorKey
+	29, // 16: risknet.v1.LivesResponse.lives:type_name -> risknet.v1.Life
+	54, // 17: risknet.v1.ProtectionsResponse.head:type_name -> risknet.v1.Head
+	32, // 18: risknet.v1.ProtectionsResponse.protections:type_name -> risknet.v1.Protection
+	55, // 19: risknet.v1.Protection.scope:type_name -> risknet.v1.Scope
+	35, // 20: risknet.v1.KeyringResponse.keys:type_name -> risknet.v1.TokenKey
+	55, // 21: risknet.v1.KeyringResponse.scopes:type_name -> risknet.v1.Scope
 	11, // 22: risknet.v1.Override.tokens:type_name -> risknet.v1.AskedListing
-	37, // 23: risknet.v1.OverridesResponse.overrides:type_name -> risknet.v1.Override
-	44, // 24: risknet.v1.StatusResponse.rows:type_name -> risknet.v1.StatusRow
+	36, // 23: risknet.v1.OverridesResponse.overrides:type_name -> risknet.v1.Override
+	43, // 24: risknet.v1.StatusResponse.rows:type_name -> risknet.v1.StatusRow
 	0,  // 25: risknet.v1.Commands.Submit:input_type -> risknet.v1.SubmitRequest
 	4,  // 26: risknet.v1.Commands.Absent:input_type -> risknet.v1.AbsentRequest
 	7,  // 27: risknet.v1.Registry.Network:input_type -> risknet.v1.NetworkRequest
 	10, // 28: risknet.v1.Registry.Listings:input_type -> risknet.v1.ListingsRequest
-	16, // 29: risknet.v1.Registry.ExportListings:input_type -> risknet.v1.ExportListingsRequest
-	17, // 30: risknet.v1.Registry.RuleSets:input_type -> risknet.v1.RuleSetsRequest
-	20, // 31: risknet.v1.Registry.RuleSource:input_type -> risknet.v1.RuleSourceRequest
-	22, // 32: risknet.v1.Registry.Institutions:input_type -> risknet.v1.InstitutionsRequest
-	26, // 33: risknet.v1.Registry.Policy:input_type -> risknet.v1.PolicyRequest
-	28, // 34: risknet.v1.Registry.Lives:input_type -> risknet.v1.LivesRequest
-	31, // 35: risknet.v1.Registry.Protections:input_type -> risknet.v1.ProtectionsRequest
-	34, // 36: risknet.v1.Tokens.Keyring:input_type -> risknet.v1.KeyringRequest
-	37, // 37: risknet.v1.Overrides.PutOverride:input_type -> risknet.v1.Override
-	37, // 38: risknet.v1.Overrides.RemoveOverride:input_type -> risknet.v1.Override
-	38, // 39: risknet.v1.Overrides.ListOverrides:input_type -> risknet.v1.OverridesRequest
-	40, // 40: risknet.v1.Cluster.NodeStatus:input_type -> risknet.v1.NodeStatusRequest
-	42, // 41: risknet.v1.Cluster.Status:input_type -> risknet.v1.StatusRequest
-	47, // 42: risknet.v1.Cluster.Backup:input_type -> risknet.v1.BackupRequest
+	15, // 29: risknet.v1.Registry.ExportListings:input_type -> risknet.v1.ExportListingsRequest
+	16, // 30: risknet.v1.Registry.RuleSets:input_type -> risknet.v1.RuleSetsRequest
+	19, // 31: risknet.v1.Registry.RuleSource:input_type -> risknet.v1.RuleSourceRequest
+	21, // 32: risknet.v1.Registry.Institutions:input_type -> risknet.v1.InstitutionsRequest
+	25, // 33: risknet.v1.Registry.Policy:input_type -> risknet.v1.PolicyRequest
+	27, // 34: risknet.v1.Registry.Lives:input_type -> risknet.v1.LivesRequest
+	30, // 35: risknet.v1.Registry.Protections:input_type -> risknet.v1.ProtectionsRequest
+	33, // 36: risknet.v1.Tokens.Keyring:input_type -> risknet.v1.KeyringRequest
+	36, // 37: risknet.v1.Overrides.PutOverride:input_type -> risknet.v1.Override
+	36, // 38: risknet.v1.Overrides.RemoveOverride:input_type -> risknet.v1.Override
+	37, // 39: risknet.v1.Overrides.ListOverrides:input_type -> risknet.v1.OverridesRequest
+	39, // 40: risknet.v1.Cluster.NodeStatus:input_type -> risknet.v1.NodeStatusRequest
+	41, // 41: risknet.v1.Cluster.Status:input_type -> risknet.v1.StatusRequest
+	46, // 42: risknet.v1.Cluster.Backup:input_type -> risknet.v1.BackupRequest
 	0,  // 43: risknet.v1.Peers.Forward:input_type -> risknet.v1.SubmitRequest
-	45, // 44: risknet.v1.Peers.ReadIndex:input_type -> risknet.v1.ReadIndexRequest
-	49, // 45: risknet.v1.Peers.Witness:input_type -> risknet.v1.WitnessRequest
-	51, // 46: risknet.v1.Peers.Chunk:input_type -> risknet.v1.ChunkRequest
-	53, // 47: risknet.v1.Peers.Cosign:input_type -> risknet.v1.CosignRequest
+	44, // 44: risknet.v1.Peers.ReadIndex:input_type -> risknet.v1.ReadIndexRequest
+	48, // 45: risknet.v1.Peers.Witness:input_type -> risknet.v1.WitnessRequest
+	50, // 46: risknet.v1.Peers.Chunk:input_type -> risknet.v1.ChunkRequest
+	52, // 47: risknet.v1.Peers.Cosign:input_type -> risknet.v1.CosignRequest
 	1,  // 48: risknet.v1.Commands.Submit:output_type -> risknet.v1.Receipt
 	5,  // 49: risknet.v1.Commands.Absent:output_type -> risknet.v1.AbsentResponse
 	8,  // 50: risknet.v1.Registry.Network:output_type -> risknet.v1.NetworkResponse
 	12, // 51: risknet.v1.Registry.Listings:output_type -> risknet.v1.ListingsResponse
 	13, // 52: risknet.v1.Registry.ExportListings:output_type -> risknet.v1.Listing
-	18, // 53: risknet.v1.Registry.RuleSets:output_type -> risknet.v1.RuleSetsResponse
-	21, // 54: risknet.v1.Registry.RuleSource:output_type -> risknet.v1.RuleSourceResponse
-	23, // 55: risknet.v1.Registry.Institutions:output_type -> risknet.v1.InstitutionsResponse
-	27, // 56: risknet.v1.Registry.Policy:output_type -> risknet.v1.PolicyResponse
-	29, // 57: risknet.v1.Registry.Lives:output_type -> risknet.v1.LivesResponse
-	32, // 58: risknet.v1.Registry.Protections:output_type -> risknet.v1.ProtectionsResponse
-	35, // 59: risknet.v1.Tokens.Keyring:output_type -> risknet.v1.KeyringResponse
-	39, // 60: risknet.v1.Overrides.PutOverride:output_type -> risknet.v1.OverridesResponse
-	39, // 61: risknet.v1.Overrides.RemoveOverride:output_type -> risknet.v1.OverridesResponse
-	39, // 62: risknet.v1.Overrides.ListOverrides:output_type -> risknet.v1.OverridesResponse
-	41, // 63: risknet.v1.Cluster.NodeStatus:output_type -> risknet.v1.NodeStatusResponse
-	43, // 64: risknet.v1.Cluster.Status:output_type -> risknet.v1.StatusResponse
-	48, // 65: risknet.v1.Cluster.Backup:output_type -> risknet.v1.BackupPart
+	17, // 53: risknet.v1.Registry.RuleSets:output_type -> risknet.v1.RuleSetsResponse
+	20, // 54: risknet.v1.Registry.RuleSource:output_type -> risknet.v1.RuleSourceResponse
+	22, // 55: risknet.v1.Registry.Institutions:output_type -> risknet.v1.InstitutionsResponse
+	26, // 56: risknet.v1.Registry.Policy:output_type -> risknet.v1.PolicyResponse
+	28, // 57: risknet.v1.Registry.Lives:output_type -> risknet.v1.LivesResponse
+	31, // 58: risknet.v1.Registry.Protections:output_type -> risknet.v1.ProtectionsResponse
+	34, // 59: risknet.v1.Tokens.Keyring:output_type -> risknet.v1.KeyringResponse
+	38, // 60: risknet.v1.Overrides.PutOverride:output_type -> risknet.v1.OverridesResponse
+	38, // 61: risknet.v1.Overrides.RemoveOverride:output_type -> risknet.v1.OverridesResponse
+	38, // 62: risknet.v1.Overrides.ListOverrides:output_type -> risknet.v1.OverridesResponse
+	40, // 63: risknet.v1.Cluster.NodeStatus:output_type -> risknet.v1.NodeStatusResponse
+	42, // 64: risknet.v1.Cluster.Status:output_type -> risknet.v1.StatusResponse
+	47, // 65: risknet.v1.Cluster.Backup:output_type -> risknet.v1.BackupPart
 	3,  // 66: risknet.v1.Peers.Forward:output_type -> risknet.v1.ForwardAnswer
-	46, // 67: risknet.v1.Peers.ReadIndex:output_type -> risknet.v1.ReadIndexResponse
-	50, // 68: risknet.v1.Peers.Witness:output_type -> risknet.v1.WitnessResponse
-	52, // 69: risknet.v1.Peers.Chunk:output_type -> risknet.v1.ChunkResponse
-	54, // 70: risknet.v1.Peers.Cosign:output_type -> risknet.v1.CosignResponse
+	45, // 67: risknet.v1.Peers.ReadIndex:output_type -> risknet.v1.ReadIndexResponse
+	49, // 68: risknet.v1.Peers.Witness:output_type -> risknet.v1.WitnessResponse
+	51, // 69: risknet.v1.Peers.Chunk:output_type -> risknet.v1.ChunkResponse
+	53, // 70: risknet.v1.Peers.Cosign:output_type -> risknet.v1.CosignResponse
 	48, // [48:71] is the sub-list for method output_type
 	25, // [25:48] is the sub-list for method input_type
 	25, // [25:25] is the sub-list for extension type_name
@@ -4117,7 +4061,7 @@ func file_v1_network_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_network_proto_rawDesc), len(file_v1_network_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   55,
+			NumMessages:   54,
 			NumExtensions: 0,
 			NumServices:   6,
 		},

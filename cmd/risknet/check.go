@@ -29,6 +29,8 @@ type reasonJSON struct {
 	ExpiresAt  string    `json:"expires_at,omitempty"`
 	State      string    `json:"state,omitempty"`
 	Exit       *exitJSON `json:"exit,omitempty"`
+	// Institutions by what they did on the listing.
+	Taken map[string]uint32 `json:"taken,omitempty"`
 }
 
 func reasonsOf(list []*apiv1.Reason) []reasonJSON {
@@ -36,7 +38,7 @@ func reasonsOf(list []*apiv1.Reason) []reasonJSON {
 	for _, r := range list {
 		reason := reasonJSON{Rule: r.Rule, Listing: r.Listing, Code: r.Code, Level: r.Level, Text: r.Text, TextZH: r.TextZh,
 			Advice: r.Advice, List: r.List, Role: r.Role, Reporter: r.Reporter, ReportedAt: moment(r.ReportedAtMs),
-			ExpiresAt: moment(r.ExpiresAtMs), State: r.State, Exit: exitOf(r.Exit)}
+			ExpiresAt: moment(r.ExpiresAtMs), State: r.State, Taken: takenOf(r.Taken), Exit: exitOf(r.Exit)}
 		if r.Subject >= 0 {
 			reason.Subject = &r.Subject
 		}
