@@ -310,7 +310,7 @@ func (run *importing) settle(load *shipment, receipt *apiv1.Receipt) error {
 			run.result.Accepted++
 		case risk.Unchanged.String():
 			run.result.Unchanged++
-		case risk.Revised.String():
+		case risk.Revised.String(), risk.WasRenewed.String():
 			run.result.Revised++
 		case risk.Extended.String():
 			run.result.Extended++

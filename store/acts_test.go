@@ -32,15 +32,8 @@ func TestActsAreCountedBehindTheListing(t *testing.T) {
 	w.publish(w.bank, "much later", 2)
 	w.publish(w.bank, "once more", 3)
 	mustApply(t, s, w.entries[from:])
-	acts := 0
-	err = s.Records(ctx, func(risk.Head) error { return nil }, func(key, _ []byte) error {
-		if key[0] == risk.TableActs {
-			acts++
-		}
-		return nil
-	})
-	if err != nil || acts != 0 {
-		t.Errorf("%d acts outlive their listing, %v", acts, err)
+	if acts := countOf(t, s, risk.TableActs); acts != 0 {
+		t.Errorf("%d acts outlive their listing", acts)
 	}
 	if _, err := s.VerifyAll(ctx); err != nil {
 		t.Error(err)
@@ -120,4 +113,57 @@ func TestProtectionsAreTold(t *testing.T) {
 	if _, _, err := s.Protections(); !errors.Is(err, ErrDamaged) {
 		t.Errorf("a protection without its body is %v", err)
 	}
+}
+
+// A listing on which more have acted than one command may remove goes over several,
+// and where a transaction is cut between them changes nothing.
+func TestAListingWithManyActsGoesBitByBit(t *testing.T) {
+	w := newWorld()
+	id := idOf(t, w, w.publish(w.acq, "", 1))
+	const many = risk.MaxRemovals + 6
+	for i := range many {
+		who := newAuthor(byte(100+i), 1)
+		w.propose(w.hub, &risk.Admit{Reporter: who.id, Role: risk.RoleMember, Keys: []risk.PublicKey{publicOf(who.keys[0])}}, nil, nil)
+		w.acts(who, risk.Advice(1+i%7), id)
+	}
+	w.publish(w.bank, "gone with it", 7)
+	w.now += 200 * day
+	for i := range 4 {
+		w.publish(w.bank, "later", 20+i)
+	}
+	whole, single := open(t, t.TempDir(), Options{}), open(t, t.TempDir(), Options{})
+	defer whole.Close()
+	defer single.Close()
+	mustApply(t, whole, w.entries)
+	left := map[int]bool{}
+	for i := range w.entries {
+		mustApply(t, single, w.entries[i:i+1])
+		if i >= len(w.entries)-4 {
+			left[countOf(t, single, risk.TableActs)] = true
+		}
+	}
+	if !left[6] || !left[0] {
+		t.Errorf("there were %v acts after the commands that swept", left)
+	}
+	same(t, "a cut for each command", single, whole)
+	if n := whole.Count(); n != 4 {
+		t.Errorf("%d listings are left, want the 4 last", n)
+	}
+	if _, err := single.VerifyAll(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func countOf(t *testing.T, s *Store, table byte) (n int) {
+	t.Helper()
+	err := s.Records(ctx, func(risk.Head) error { return nil }, func(key, _ []byte) error {
+		if key[0] == table {
+			n++
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

@@ -72,6 +72,9 @@ func TestTheSameEntriesGiveTheSameRoot(t *testing.T) {
 			}
 		}
 		same(t, "an image", imaged, want)
+		if _, err := imaged.VerifyAll(ctx); err != nil {
+			t.Fatalf("what the image became does not hold together: %v", err)
+		}
 
 		replayed := open(t, filepath.Join(dir, "replayed"), Options{Network: w.network})
 		defer replayed.Close()
@@ -239,6 +242,8 @@ func TestAnImageOfAnotherNetworkIsRefused(t *testing.T) {
 func FuzzImage(f *testing.F) {
 	w := newWorld()
 	w.publish(w.acq, "", 1, 2)
+	w.acts(w.bank, risk.Deny, risk.ListingID{Leaf: uint64(len(w.entries) - 1)})
+	w.protect(1, day)
 	source := open(f, f.TempDir(), Options{})
 	mustApply(f, source, w.entries)
 	f.Add(imageOf(f, source))
