@@ -29,7 +29,7 @@ func New(config Config) (*Checker, error) {
 	}
 	c := &Checker{config: config, hasher: hasher{config.Seed}, grown: make(chan struct{}, 1)}
 	c.view.Store(&View{
-		policy: risk.DefaultPolicy(),
+		policy: risk.DefaultPolicy(), shelter: &risk.Shelter{},
 		filter: filter{recent: emptyLayer(), base: newIndex(nil, room(0))},
 		next:   make(chan struct{}),
 	})
@@ -149,7 +149,7 @@ func (v *View) take(b *Batch, program *rules.Program) {
 		v.policy = b.Policy
 	}
 	if b.Protected != nil {
-		v.protected = protections(b.Protected)
+		v.shelter = risk.NewShelter(b.Protected)
 	}
 	if len(b.Rules) > 0 {
 		v.RulesVersion, v.Program, v.ProgramVersion = b.Rules[0].Version, program, 0

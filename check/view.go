@@ -18,10 +18,10 @@ type View struct {
 	Program        *rules.Program // what runs: the newest that compiles; nil for none
 	ProgramVersion uint32         // its version; differs from RulesVersion where that one does not compile
 
-	policy     *risk.Policy // how reports are weighed
-	protected  map[Key][]*risk.Protected
-	source     Source // nil until there is a state
-	generation uint64 // counts the states that replaced one another; see Reset
+	policy     *risk.Policy  // how reports are weighed
+	shelter    *risk.Shelter // the subjects under protection
+	source     Source        // nil until there is a state
+	generation uint64        // counts the states that replaced one another; see Reset
 	filter     filter
 	overrides  overrides
 	next       chan struct{} // closed when a newer view is in place

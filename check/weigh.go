@@ -57,27 +57,11 @@ func (w *work) weigh(s *Subject, first int, overridden bool) {
 	w.heard = w.heard[:0]
 }
 
-// protections finds them by what they are about.
-func protections(list []*risk.Protected) map[Key][]*risk.Protected {
-	by := make(map[Key][]*risk.Protected, len(list))
-	for _, p := range list {
-		k := Key{p.Kind, p.Body.Token}
-		by[k] = append(by[k], p)
-	}
-	return by
-}
-
 // protection gives the one in force for a subject itself, nil if there is none.
 func (w *work) protection(s *Subject) *risk.Protected {
-	if len(w.view.protected) == 0 {
-		return nil
-	}
 	for i := range s.Asked {
-		asked := &s.Asked[i]
-		for _, p := range w.view.protected[Key{asked.Kind, asked.Token}] {
-			if p.Scope == asked.Scope && p.ActiveAt(w.now) {
-				return p
-			}
+		if p := w.view.shelter.Of(&s.Asked[i], w.now); p != nil {
+			return p
 		}
 	}
 	return nil
