@@ -163,30 +163,28 @@ func (s *step) take(act Act) (Outcome, error) {
 	return Outcome{Status: Noted, Target: l.ID}, s.keep(l, raw)
 }
 
-// forget removes up to so many acts on a listing that is about to go, and says how
-// many. The listing's record knows how many there are, so that none can be missed.
-func (s *step) forget(l *Listing, raw []byte, most int) ([]byte, int, error) {
-	want := min(l.Taken.Total(), most)
-	if want == 0 {
-		return raw, 0, nil
+// forget removes the acts on a listing that is about to go, as many as there is room
+// for, and gives its record after that. The listing counts them, so none is missed.
+func (s *step) forget(l *Listing, raw []byte, room *int) ([]byte, error) {
+	n := min(l.Taken.Total(), *room)
+	if n == 0 {
+		return raw, nil
 	}
-	reporters, err := s.Takers(l.ID, want)
+	reporters, err := s.Takers(l.ID, n)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	for _, reporter := range reporters {
 		t := &Taking{Target: l.ID, Reporter: reporter}
 		was, err := s.load(t.key(), t.read)
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		l.Taken[t.Action]--
 		if err := s.Put(Change{Key: t.key(), Old: was}); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 	}
-	if err := s.keep(l, raw); err != nil {
-		return nil, 0, err
-	}
-	return l.appendTo(nil), want, nil
+	*room -= n
+	return l.appendTo(nil), s.keep(l, raw)
 }

@@ -26,6 +26,8 @@ const (
 	// MaxRemovals is the number of records past their retention that one
 	// command clears away, and the number of outcomes that it forgets.
 	MaxRemovals = 64
+	// MaxActRemovals is the number of acts on these listings that it clears away.
+	MaxActRemovals = 256
 	// MaxNameBytes bounds each name and address.
 	MaxNameBytes = 255
 	// MaxTextBytes bounds each free text in a listing.

@@ -235,11 +235,11 @@ func TestAListingGoesWithAllThatWasDoneOnIt(t *testing.T) {
 	w := newWorld2(t)
 	w.publish(acq, 1, reportOn(KindPhone, 1, w.now), reportOn(KindPhone, 2, w.now))
 	leaf := uint64(len(w.log) - 1)
-	const many = 2*MaxRemovals + 5
+	const many = 2*MaxActRemovals + 5
 	l := w.listing(ListingID{Leaf: leaf})
 	for i := range many {
 		raw := l.appendTo(nil)
-		one := &Taking{Target: l.ID, Reporter: ID{7, byte(i)}, Action: Advice(1 + i%7)}
+		one := &Taking{Target: l.ID, Reporter: ID{7, byte(i), byte(i >> 8)}, Action: Advice(1 + i%7)}
 		l.Taken[one.Action]++
 		for _, change := range []Change{{Key: one.key(), New: one.appendTo(nil)},
 			{Key: l.key(), Old: raw, New: l.appendTo(nil), OldDue: l.purgeAt(), NewDue: l.purgeAt()}} {
@@ -249,7 +249,7 @@ func TestAListingGoesWithAllThatWasDoneOnIt(t *testing.T) {
 		}
 	}
 	w.now = l.purgeAt() + 1
-	for i, left := range []int{many - MaxRemovals, many - 2*MaxRemovals, 0} {
+	for i, left := range []int{many - MaxActRemovals, many - 2*MaxActRemovals, 0} {
 		w.accepted(w.command(hub, 1, &RevokeCertificate{Fingerprint: Hash{1, byte(i)}}), nil)
 		if n := w.st.count(TableActs); n != left {
 			t.Fatalf("command %d leaves %d acts, want %d", i, n, left)

@@ -322,46 +322,39 @@ func (s *step) sweep(now int64) error {
 	return nil
 }
 
-// sweepListings counts a listing and each act on it alike, so that a listing on which
-// hundreds have acted goes over several commands.
+// sweepListings removes the acts on listings too, so many at a time that a listing on
+// which hundreds have acted goes over several commands.
 func (s *step) sweepListings(now int64) error {
 	keys, err := s.Due(tableListing, now, MaxRemovals)
 	if err != nil {
 		return err
 	}
-	room := MaxRemovals
+	acts := MaxActRemovals
 	for _, key := range keys {
-		removed, err := s.removeListing(ParseListingRecordKey(key), room)
+		l := &Listing{ID: ParseListingRecordKey(key)}
+		raw, err := s.load(key, l.read)
 		if err != nil {
 			return err
 		}
-		if room -= removed; room == 0 {
-			return nil
+		if raw, err = s.forget(l, raw, &acts); err != nil || l.Taken != (Taken{}) {
+			return err
+		}
+		if err := s.removeListing(l, raw); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// removeListing removes up to so many records, the listing's own as the last, and says
-// how many.
-func (s *step) removeListing(id ListingID, most int) (int, error) {
-	l := &Listing{ID: id}
-	raw, err := s.load(l.key(), l.read)
-	if err != nil {
-		return 0, err
-	}
-	raw, acts, err := s.forget(l, raw, most)
-	if err != nil || acts == most {
-		return acts, err
-	}
+func (s *step) removeListing(l *Listing, raw []byte) error {
 	if err := s.unlink(l); err != nil {
-		return 0, err
+		return err
 	}
 	s.count(l.Item.Scope, -1)
 	if err := s.DropBody(l.Rev); err != nil {
-		return 0, err
+		return err
 	}
-	return acts + 1, s.Put(Change{Key: l.key(), Old: raw, OldDue: l.purgeAt()})
+	return s.Put(Change{Key: l.key(), Old: raw, OldDue: l.purgeAt()})
 }
 
 // unlink takes a listing out of the index by what its body says it is about.

@@ -120,9 +120,10 @@ func TestProtectionsAreTold(t *testing.T) {
 func TestAListingWithManyActsGoesBitByBit(t *testing.T) {
 	w := newWorld()
 	id := idOf(t, w, w.publish(w.acq, "", 1))
-	const many = risk.MaxRemovals + 6
+	const many = risk.MaxActRemovals + 6
 	for i := range many {
-		who := newAuthor(byte(100+i), 1)
+		who := newAuthor(1, 1)
+		who.id = risk.ID{1, byte(i), byte(i >> 8)}
 		w.propose(w.hub, &risk.Admit{Reporter: who.id, Role: risk.RoleMember, Keys: []risk.PublicKey{publicOf(who.keys[0])}}, nil, nil)
 		w.acts(who, risk.Advice(1+i%7), id)
 	}
