@@ -187,7 +187,7 @@ func (w *world) then(t *testing.T) {
 	w.settle()
 	after, err := log.Checkpoint(w.ctx)
 	w.must(err)
-	if before, now := w.checkAt(signed.Size, subject), w.checkAt(after.Size, subject); before != "allow" || now != "deny" {
+	if before, now := w.checkAt(signed.Size, subject), w.checkAt(after.Size, subject); before != "allow" || now != "step_up" {
 		t.Errorf("as of %d: %s, as of %d: %s", signed.Size, before, after.Size, now)
 	}
 }

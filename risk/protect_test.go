@@ -118,3 +118,32 @@ func TestProtectionsHaveANumber(t *testing.T) {
 		t.Fatalf("they are %+v", res.Outcomes)
 	}
 }
+
+func TestAShelterIsForExactlyWhatIsProtected(t *testing.T) {
+	of := func(kind Kind, scope Scope, name byte, since, expiry, ended int64) *Protected {
+		return &Protected{Protection{Kind: kind, Scope: scope, Since: since, Expiry: expiry, EndedAt: ended}, ProtectionBody{Token: Token{name}}}
+	}
+	wide, one := Scope{FamilyIPv4, 24}, Scope{FamilyIPv4, 32}
+	longer := of(KindIP, wide, 1, 10, 40, 0)
+	s := NewShelter([]*Protected{of(KindIP, wide, 1, 10, 30, 0), longer, of(KindPhone, Scope{}, 2, 10, 40, 20)})
+	for _, c := range []struct {
+		asked Asked
+		now   int64
+		want  *Protected
+	}{
+		{Asked{Kind: KindIP, Scope: wide, Token: Token{1}}, 10, longer},
+		{Asked{Kind: KindIP, Scope: wide, Token: Token{1}}, 9, nil},
+		{Asked{Kind: KindIP, Scope: wide, Token: Token{1}}, 40, nil},
+		{Asked{Kind: KindIP, Scope: one, Token: Token{1}}, 10, nil},
+		{Asked{Kind: KindURL, Scope: wide, Token: Token{1}}, 10, nil},
+		{Asked{Kind: KindIP, Scope: wide, Token: Token{2}}, 10, nil},
+		{Asked{Kind: KindPhone, Token: Token{2}}, 20, nil},
+	} {
+		if got := s.Of(&c.asked, c.now); got != c.want {
+			t.Errorf("%+v at %d has %+v", c.asked, c.now, got)
+		}
+		if (&Shelter{}).Of(&c.asked, c.now) != nil {
+			t.Error("nothing protects somebody")
+		}
+	}
+}

@@ -207,8 +207,8 @@ func (p *Policy) atMost(w *Weight) Advice {
 // level, or of somebody who is known by a name alone, waits for a second origin, and
 // one whose case has ended waits for review.
 func (w *Weight) StateOf(s *Standing, now int64) ListingState {
-	state := s.Listing.StateAt(now)
-	if s.Body.Part == PartVictim || state != Active && state != Renewed {
+	state := s.StateAt(now)
+	if s.Body.Part == PartVictim || state != Active && state != Renewed && state != ReviewDue {
 		return state
 	}
 	switch alone := w.Origins < 2 && !w.Authority; {
