@@ -16,6 +16,30 @@ const maxTries = 4
 // is shared and must not be changed. The error is a [*QueryError] or [ErrEmpty];
 // every other trouble is in the verdict.
 func (c *Checker) Check(q *Query, v *risk.Verdict) error {
+	if err := c.hear(q, v); err != nil {
+		return err
+	}
+	w := q.work
+	w.count()
+	w.moves(q)
+	w.decide()
+	w.learnMoves(q)
+	w.finish()
+	return nil
+}
+
+// Review says what the listings say about a query that was checked before. It is no
+// check: no rule runs, and nothing is counted.
+func (c *Checker) Review(q *Query, v *risk.Verdict) error {
+	if err := c.hear(q, v); err != nil {
+		return err
+	}
+	q.work.finish()
+	return nil
+}
+
+// hear asks the listings, in one view.
+func (c *Checker) hear(q *Query, v *risk.Verdict) error {
 	if err := q.validate(); err != nil {
 		return err
 	}
@@ -31,16 +55,10 @@ func (c *Checker) Check(q *Query, v *risk.Verdict) error {
 		}
 		w.begin(view, q)
 		if w.listings(q, try == maxTries) {
-			break
+			return nil
 		}
 		c.counters.retries.Add(1)
 	}
-	w.count()
-	w.moves(q)
-	w.decide()
-	w.learnMoves(q)
-	w.finish()
-	return nil
 }
 
 // begin empties the verdict and the room for a view.
