@@ -135,6 +135,7 @@ func (s *checkService) answer(ctx context.Context, req *apiv1.CheckRequest, who 
 		}
 	}
 	s.node.metrics.answered(&scratch.verdict)
+	s.node.noteCheck(who, scratch)
 	resp := verdictMessage(&scratch.verdict)
 	resp.Unenforced = s.node.unenforced.Load()
 	if req.Explain {

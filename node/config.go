@@ -60,13 +60,14 @@ type Config struct {
 	// off. Empty, as it must be in production, means that there is none.
 	FaultControl string `koanf:"fault_control"`
 
-	Listen ListenConfig `koanf:"listen"`
-	TLS    TLSConfig    `koanf:"tls"`
-	Stale  StaleConfig  `koanf:"stale"`
-	Disk   DiskConfig   `koanf:"disk"`
-	Raft   RaftConfig   `koanf:"raft"`
-	Limits LimitsConfig `koanf:"limits"`
-	Log    LogConfig    `koanf:"log"`
+	Listen  ListenConfig  `koanf:"listen"`
+	TLS     TLSConfig     `koanf:"tls"`
+	Stale   StaleConfig   `koanf:"stale"`
+	Disk    DiskConfig    `koanf:"disk"`
+	Journal JournalConfig `koanf:"journal"`
+	Raft    RaftConfig    `koanf:"raft"`
+	Limits  LimitsConfig  `koanf:"limits"`
+	Log     LogConfig     `koanf:"log"`
 }
 
 // ListenConfig is where the node listens. All three speak mutual TLS.
@@ -105,6 +106,15 @@ type DiskConfig struct {
 	VerifyEvery time.Duration `koanf:"verify_every"`
 }
 
+// JournalConfig bounds what the node remembers of the checks of its own institution,
+// to alert it when a listing changes later. Either at 0 keeps no journal.
+type JournalConfig struct {
+	// Keep is how long a note is kept, and an alert.
+	Keep time.Duration `koanf:"keep"`
+	// Bytes is about how much disk the notes may take; then the oldest go early.
+	Bytes int64 `koanf:"bytes"`
+}
+
 // RaftConfig tunes consensus; the defaults fit nodes within one country.
 type RaftConfig struct {
 	Heartbeat     time.Duration `koanf:"heartbeat"`
@@ -138,10 +148,11 @@ type LogConfig struct {
 // DefaultConfig is what holds where a file says nothing.
 func DefaultConfig() Config {
 	return Config{
-		Data:   "data",
-		Anchor: "anchor",
-		Stale:  StaleConfig{AskEvery: 250 * time.Millisecond, MaxAge: 30 * time.Second, Advice: risk.StepUp.String()},
-		Disk:   DiskConfig{Reserve: 1 << 30, VerifyEvery: time.Hour},
+		Data:    "data",
+		Anchor:  "anchor",
+		Stale:   StaleConfig{AskEvery: 250 * time.Millisecond, MaxAge: 30 * time.Second, Advice: risk.StepUp.String()},
+		Disk:    DiskConfig{Reserve: 1 << 30, VerifyEvery: time.Hour},
+		Journal: JournalConfig{Keep: 30 * 24 * time.Hour, Bytes: 2 << 30},
 		Raft: RaftConfig{Heartbeat: 600 * time.Millisecond, Election: 600 * time.Millisecond, Lease: 300 * time.Millisecond,
 			CommitTimeout: 2 * time.Millisecond, TrailingLogs: 8192, SnapshotThreshold: 8192,
 			SnapshotInterval: 2 * time.Minute},
@@ -302,6 +313,9 @@ func (c *Config) checkDirectories() error {
 	}
 	if c.Disk.Reserve < 0 {
 		return fmt.Errorf("config: disk.reserve: %d; give the bytes to keep free, 0 or more", c.Disk.Reserve)
+	}
+	if c.Journal.Keep < 0 || c.Journal.Bytes < 0 {
+		return errors.New("config: journal: keep and bytes cannot be negative; give 0 to keep no journal, or such as 720h and 2147483648")
 	}
 	if inside, err := filepath.Rel(c.Data, c.Anchor); err == nil && filepath.IsLocal(inside) {
 		return fmt.Errorf("config: anchor: %s lies inside data, and would go back in time with it; name another directory", c.Anchor)

@@ -82,6 +82,18 @@ func (m *metrics) gauges(n *Node) {
 		func() float64 { return n.checker.Stats().FalsePositiveRate })
 	gauge("risknet_filter_builds_total", "Times that the base of the filter was built anew.",
 		func() float64 { return float64(n.checker.Stats().Builds) })
+	gauge("risknet_journal_notes", "Answered checks in the journal.",
+		func() float64 { return float64(n.look.stats().Notes) })
+	gauge("risknet_journal_bytes", "What these notes are counted for; see journal.bytes.",
+		func() float64 { return float64(n.look.stats().Bytes) })
+	gauge("risknet_journal_reach_seconds", "How old the oldest note is: how far an alert can look back.",
+		func() float64 { return n.journalReach().Seconds() })
+	gauge("risknet_journal_dropped_total", "Answered checks that left no note, because the journal could not keep up or the disk is too full.",
+		func() float64 { return float64(n.look.lost()) })
+	gauge("risknet_journal_behind", "Leaves of the ledger that the journal was not searched for yet.",
+		func() float64 { return n.journalBehind() })
+	gauge("risknet_alerts", "Alerts that are kept for those who read them.",
+		func() float64 { return float64(n.look.stats().Alerts) })
 	gauge("risknet_damage_total", "Look-ups that found the store damaged; each was answered closed.",
 		func() float64 { return float64(n.checker.Stats().Damage) })
 }

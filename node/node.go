@@ -45,6 +45,7 @@ type Node struct {
 	checker     *check.Checker
 	checkpoints checkpoints
 	order       *consensus.Replica
+	look        *lookback // nil if this node keeps no journal
 	secrets     []TokenKey
 	keys        atomic.Pointer[keyState]
 	keyless     atomic.Pointer[error] // the key of an epoch in use is not here
@@ -176,12 +177,15 @@ func (n *Node) openState() error {
 	if err != nil {
 		return err
 	}
+	if err := n.openJournal(); err != nil {
+		return err
+	}
 	n.store, err = store.Open(filepath.Join(n.cfg.Data, "state"), store.Options{
-		Network: n.network, Logger: n.log, OnCut: n.absorb, OnRestore: n.resetView, Room: n.disk.roomFor})
+		Network: n.network, Logger: n.log, OnCut: n.absorb, OnRestore: n.restored, Room: n.disk.roomFor})
 	if err != nil {
 		return fmt.Errorf("data: %w", err)
 	}
-	if err := n.resetView(); err != nil {
+	if err := n.restored(); err != nil {
 		return err
 	}
 	return n.loadOverrides()
@@ -226,6 +230,8 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	group.Go(func() error { return n.keepCheckpoint(ctx) })
 	group.Go(func() error { return n.keepPromises(ctx) })
 	group.Go(func() error { return n.backfill(ctx) })
+	group.Go(func() error { return n.keepJournal(ctx) })
+	group.Go(func() error { return n.lookBack(ctx) })
 	n.log.Info("serving", "name", n.cfg.Name, "raft", n.cfg.Listen.Raft, "api", n.cfg.Listen.API, "http", n.cfg.Listen.HTTP)
 	return group.Wait()
 }
@@ -282,6 +288,7 @@ func (n *Node) close() error {
 		}
 		errs = append(errs, n.store.Close())
 	}
+	errs = append(errs, n.look.close())
 	if n.lock != nil {
 		errs = append(errs, n.lock.Close())
 	}

@@ -89,6 +89,9 @@ var permissions = []Permission{
 	{"/risknet.v1.Overrides/RemoveOverride", own, own, no, own, no},
 	{"/risknet.v1.Overrides/ListOverrides", own, own, own, own, no},
 
+	// Of payments of the institution itself: not even the hub asks for them.
+	{"/risknet.v1.Alerts/WatchAlerts", no, own, no, own, no},
+
 	{"/risknet.v1.Cluster/Status", all, all, all, all, no},
 	{"/risknet.v1.Cluster/NodeStatus", all, all, all, all, all},
 	{"/risknet.v1.Cluster/Backup", own, own, own, own, no},

@@ -29,6 +29,7 @@ func (n *Node) newServer() *grpc.Server {
 		grpc.UnaryInterceptor(n.admitUnary),
 		grpc.StreamInterceptor(n.admitStream))
 	apiv1.RegisterChecksServer(server, newCheckService(n))
+	apiv1.RegisterAlertsServer(server, &alertService{node: n})
 	apiv1.RegisterCommandsServer(server, &commandService{node: n})
 	apiv1.RegisterRegistryServer(server, &registryService{node: n})
 	apiv1.RegisterTokensServer(server, &tokenService{node: n})

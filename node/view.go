@@ -65,6 +65,7 @@ func (n *Node) absorb(cut store.Cut) {
 		}
 	}
 	n.checker.Absorb(batch)
+	n.look.absorb(&cut)
 	if cut.RevocationsChanged {
 		if err := n.loadRevoked(); err != nil {
 			n.log.Error("alarm", "error", err)
@@ -122,8 +123,17 @@ func (n *Node) lacksKey() error {
 	return nil
 }
 
-// resetView makes the view of the whole state: at start, and when a restored
-// image has taken its place.
+// restored takes up the state as it stands: at start, and when an image has taken its
+// place.
+func (n *Node) restored() error {
+	if err := n.resetView(); err != nil {
+		return err
+	}
+	n.look.resume(n.checker.Load().Head.Size)
+	return nil
+}
+
+// resetView makes the view of the whole state.
 func (n *Node) resetView() error {
 	n.loadOrLackKeys()
 	if n.keys.Load() == nil { // it has never had any

@@ -996,6 +996,237 @@ func (x *CheckBatchResponse) GetChecks() []*CheckResponse {
 	return nil
 }
 
+type WatchAlertsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The cursor of the last alert that was read; zero for all that are kept.
+	After uint64 `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"`
+	// Wait for more alerts instead of ending at the newest.
+	Follow        bool `protobuf:"varint,2,opt,name=follow,proto3" json:"follow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchAlertsRequest) Reset() {
+	*x = WatchAlertsRequest{}
+	mi := &file_v1_check_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchAlertsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchAlertsRequest) ProtoMessage() {}
+
+func (x *WatchAlertsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_check_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchAlertsRequest.ProtoReflect.Descriptor instead.
+func (*WatchAlertsRequest) Descriptor() ([]byte, []int) {
+	return file_v1_check_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *WatchAlertsRequest) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *WatchAlertsRequest) GetFollow() bool {
+	if x != nil {
+		return x.Follow
+	}
+	return false
+}
+
+// Alert says that what an institution was told about a payment has changed.
+type Alert struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Rises with each alert of this node; not by one.
+	Cursor uint64 `protobuf:"varint,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	AtMs   int64  `protobuf:"varint,2,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	// listed: a listing speaks about the payment that did not. risen: it advises
+	// more than it did, or its level is graver. lifted: it speaks no more, before its
+	// time was over.
+	What string `protobuf:"bytes,3,opt,name=what,proto3" json:"what,omitempty"`
+	// The kind of the payment's subject.
+	Kind string `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Id of the listing.
+	Listing string `protobuf:"bytes,5,opt,name=listing,proto3" json:"listing,omitempty"`
+	Code    uint32 `protobuf:"varint,6,opt,name=code,proto3" json:"code,omitempty"`
+	Level   uint32 `protobuf:"varint,7,opt,name=level,proto3" json:"level,omitempty"`
+	List    string `protobuf:"bytes,8,opt,name=list,proto3" json:"list,omitempty"`
+	// Of the check, at most 255 bytes of it.
+	TransactionId string `protobuf:"bytes,9,opt,name=transaction_id,json=transactionId,proto3" json:"transaction_id,omitempty"`
+	CheckedAtMs   int64  `protobuf:"varint,10,opt,name=checked_at_ms,json=checkedAtMs,proto3" json:"checked_at_ms,omitempty"`
+	Amount        int64  `protobuf:"varint,11,opt,name=amount,proto3" json:"amount,omitempty"`
+	Currency      string `protobuf:"bytes,12,opt,name=currency,proto3" json:"currency,omitempty"`
+	// The verdict when the payment was checked.
+	AdviceThen string `protobuf:"bytes,13,opt,name=advice_then,json=adviceThen,proto3" json:"advice_then,omitempty"`
+	// What the listing gives now: allow if it was lifted.
+	AdviceNow string `protobuf:"bytes,14,opt,name=advice_now,json=adviceNow,proto3" json:"advice_now,omitempty"`
+	// The state that tells it: number of leaves.
+	Size uint64 `protobuf:"varint,15,opt,name=size,proto3" json:"size,omitempty"`
+	// Alerts between this one and the one before that were removed unread: the node
+	// keeps no more than a number, and for no longer than its journal.
+	Lost          uint64 `protobuf:"varint,16,opt,name=lost,proto3" json:"lost,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Alert) Reset() {
+	*x = Alert{}
+	mi := &file_v1_check_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Alert) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Alert) ProtoMessage() {}
+
+func (x *Alert) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_check_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Alert.ProtoReflect.Descriptor instead.
+func (*Alert) Descriptor() ([]byte, []int) {
+	return file_v1_check_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Alert) GetCursor() uint64 {
+	if x != nil {
+		return x.Cursor
+	}
+	return 0
+}
+
+func (x *Alert) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *Alert) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *Alert) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Alert) GetListing() string {
+	if x != nil {
+		return x.Listing
+	}
+	return ""
+}
+
+func (x *Alert) GetCode() uint32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *Alert) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
+func (x *Alert) GetList() string {
+	if x != nil {
+		return x.List
+	}
+	return ""
+}
+
+func (x *Alert) GetTransactionId() string {
+	if x != nil {
+		return x.TransactionId
+	}
+	return ""
+}
+
+func (x *Alert) GetCheckedAtMs() int64 {
+	if x != nil {
+		return x.CheckedAtMs
+	}
+	return 0
+}
+
+func (x *Alert) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *Alert) GetCurrency() string {
+	if x != nil {
+		return x.Currency
+	}
+	return ""
+}
+
+func (x *Alert) GetAdviceThen() string {
+	if x != nil {
+		return x.AdviceThen
+	}
+	return ""
+}
+
+func (x *Alert) GetAdviceNow() string {
+	if x != nil {
+		return x.AdviceNow
+	}
+	return ""
+}
+
+func (x *Alert) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Alert) GetLost() uint64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
 var File_v1_check_proto protoreflect.FileDescriptor
 
 const file_v1_check_proto_rawDesc = "" +
@@ -1091,12 +1322,37 @@ const file_v1_check_proto_rawDesc = "" +
 	"\x11CheckBatchRequest\x120\n" +
 	"\x06checks\x18\x01 \x03(\v2\x18.risknet.v1.CheckRequestR\x06checks\"G\n" +
 	"\x12CheckBatchResponse\x121\n" +
-	"\x06checks\x18\x01 \x03(\v2\x19.risknet.v1.CheckResponseR\x06checks2\xe5\x01\n" +
+	"\x06checks\x18\x01 \x03(\v2\x19.risknet.v1.CheckResponseR\x06checks\"B\n" +
+	"\x12WatchAlertsRequest\x12\x14\n" +
+	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x16\n" +
+	"\x06follow\x18\x02 \x01(\bR\x06follow\"\x9b\x03\n" +
+	"\x05Alert\x12\x16\n" +
+	"\x06cursor\x18\x01 \x01(\x04R\x06cursor\x12\x13\n" +
+	"\x05at_ms\x18\x02 \x01(\x03R\x04atMs\x12\x12\n" +
+	"\x04what\x18\x03 \x01(\tR\x04what\x12\x12\n" +
+	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x18\n" +
+	"\alisting\x18\x05 \x01(\tR\alisting\x12\x12\n" +
+	"\x04code\x18\x06 \x01(\rR\x04code\x12\x14\n" +
+	"\x05level\x18\a \x01(\rR\x05level\x12\x12\n" +
+	"\x04list\x18\b \x01(\tR\x04list\x12%\n" +
+	"\x0etransaction_id\x18\t \x01(\tR\rtransactionId\x12\"\n" +
+	"\rchecked_at_ms\x18\n" +
+	" \x01(\x03R\vcheckedAtMs\x12\x16\n" +
+	"\x06amount\x18\v \x01(\x03R\x06amount\x12\x1a\n" +
+	"\bcurrency\x18\f \x01(\tR\bcurrency\x12\x1f\n" +
+	"\vadvice_then\x18\r \x01(\tR\n" +
+	"adviceThen\x12\x1d\n" +
+	"\n" +
+	"advice_now\x18\x0e \x01(\tR\tadviceNow\x12\x12\n" +
+	"\x04size\x18\x0f \x01(\x04R\x04size\x12\x12\n" +
+	"\x04lost\x18\x10 \x01(\x04R\x04lost2\xe5\x01\n" +
 	"\x06Checks\x12<\n" +
 	"\x05Check\x12\x18.risknet.v1.CheckRequest\x1a\x19.risknet.v1.CheckResponse\x12K\n" +
 	"\n" +
 	"CheckBatch\x12\x1d.risknet.v1.CheckBatchRequest\x1a\x1e.risknet.v1.CheckBatchResponse\x12P\n" +
-	"\vCheckStream\x12\x1d.risknet.v1.CheckBatchRequest\x1a\x1e.risknet.v1.CheckBatchResponse(\x010\x01B)Z'github.com/risknet/risknet/api/v1;apiv1b\x06proto3"
+	"\vCheckStream\x12\x1d.risknet.v1.CheckBatchRequest\x1a\x1e.risknet.v1.CheckBatchResponse(\x010\x012L\n" +
+	"\x06Alerts\x12B\n" +
+	"\vWatchAlerts\x12\x1e.risknet.v1.WatchAlertsRequest\x1a\x11.risknet.v1.Alert0\x01B)Z'github.com/risknet/risknet/api/v1;apiv1b\x06proto3"
 
 var (
 	file_v1_check_proto_rawDescOnce sync.Once
@@ -1110,7 +1366,7 @@ func file_v1_check_proto_rawDescGZIP() []byte {
 	return file_v1_check_proto_rawDescData
 }
 
-var file_v1_check_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_v1_check_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_v1_check_proto_goTypes = []any{
 	(*Payment)(nil),            // 0: risknet.v1.Payment
 	(*Subject)(nil),            // 1: risknet.v1.Subject
@@ -1122,28 +1378,32 @@ var file_v1_check_proto_goTypes = []any{
 	(*RuleTrace)(nil),          // 7: risknet.v1.RuleTrace
 	(*CheckBatchRequest)(nil),  // 8: risknet.v1.CheckBatchRequest
 	(*CheckBatchResponse)(nil), // 9: risknet.v1.CheckBatchResponse
-	(*Scope)(nil),              // 10: risknet.v1.Scope
-	(*Exit)(nil),               // 11: risknet.v1.Exit
+	(*WatchAlertsRequest)(nil), // 10: risknet.v1.WatchAlertsRequest
+	(*Alert)(nil),              // 11: risknet.v1.Alert
+	(*Scope)(nil),              // 12: risknet.v1.Scope
+	(*Exit)(nil),               // 13: risknet.v1.Exit
 }
 var file_v1_check_proto_depIdxs = []int32{
 	2,  // 0: risknet.v1.Subject.tokens:type_name -> risknet.v1.AskedToken
-	10, // 1: risknet.v1.AskedToken.scope:type_name -> risknet.v1.Scope
+	12, // 1: risknet.v1.AskedToken.scope:type_name -> risknet.v1.Scope
 	0,  // 2: risknet.v1.CheckRequest.payment:type_name -> risknet.v1.Payment
 	1,  // 3: risknet.v1.CheckRequest.subjects:type_name -> risknet.v1.Subject
 	6,  // 4: risknet.v1.CheckResponse.reasons:type_name -> risknet.v1.Reason
 	7,  // 5: risknet.v1.CheckResponse.trace:type_name -> risknet.v1.RuleTrace
 	5,  // 6: risknet.v1.CheckResponse.weights:type_name -> risknet.v1.Weight
-	11, // 7: risknet.v1.Reason.exit:type_name -> risknet.v1.Exit
+	13, // 7: risknet.v1.Reason.exit:type_name -> risknet.v1.Exit
 	3,  // 8: risknet.v1.CheckBatchRequest.checks:type_name -> risknet.v1.CheckRequest
 	4,  // 9: risknet.v1.CheckBatchResponse.checks:type_name -> risknet.v1.CheckResponse
 	3,  // 10: risknet.v1.Checks.Check:input_type -> risknet.v1.CheckRequest
 	8,  // 11: risknet.v1.Checks.CheckBatch:input_type -> risknet.v1.CheckBatchRequest
 	8,  // 12: risknet.v1.Checks.CheckStream:input_type -> risknet.v1.CheckBatchRequest
-	4,  // 13: risknet.v1.Checks.Check:output_type -> risknet.v1.CheckResponse
-	9,  // 14: risknet.v1.Checks.CheckBatch:output_type -> risknet.v1.CheckBatchResponse
-	9,  // 15: risknet.v1.Checks.CheckStream:output_type -> risknet.v1.CheckBatchResponse
-	13, // [13:16] is the sub-list for method output_type
-	10, // [10:13] is the sub-list for method input_type
+	10, // 13: risknet.v1.Alerts.WatchAlerts:input_type -> risknet.v1.WatchAlertsRequest
+	4,  // 14: risknet.v1.Checks.Check:output_type -> risknet.v1.CheckResponse
+	9,  // 15: risknet.v1.Checks.CheckBatch:output_type -> risknet.v1.CheckBatchResponse
+	9,  // 16: risknet.v1.Checks.CheckStream:output_type -> risknet.v1.CheckBatchResponse
+	11, // 17: risknet.v1.Alerts.WatchAlerts:output_type -> risknet.v1.Alert
+	14, // [14:18] is the sub-list for method output_type
+	10, // [10:14] is the sub-list for method input_type
 	10, // [10:10] is the sub-list for extension type_name
 	10, // [10:10] is the sub-list for extension extendee
 	0,  // [0:10] is the sub-list for field type_name
@@ -1161,9 +1421,9 @@ func file_v1_check_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_check_proto_rawDesc), len(file_v1_check_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   12,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   2,
 		},
 		GoTypes:           file_v1_check_proto_goTypes,
 		DependencyIndexes: file_v1_check_proto_depIdxs,

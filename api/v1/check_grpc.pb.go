@@ -202,3 +202,120 @@ var Checks_ServiceDesc = grpc.ServiceDesc{
 	},
 	Metadata: "v1/check.proto",
 }
+
+const (
+	Alerts_WatchAlerts_FullMethodName = "/risknet.v1.Alerts/WatchAlerts"
+)
+
+// AlertsClient is the client API for Alerts service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Alerts tells a node's own institution what has changed about payments that this
+// node had answered for. Nothing of it leaves the institution.
+type AlertsClient interface {
+	// WatchAlerts gives the alerts behind a cursor, in order: those that are there
+	// and, with follow, those that come. Whoever was cut off goes on behind the last
+	// cursor that it has read.
+	WatchAlerts(ctx context.Context, in *WatchAlertsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Alert], error)
+}
+
+type alertsClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewAlertsClient(cc grpc.ClientConnInterface) AlertsClient {
+	return &alertsClient{cc}
+}
+
+func (c *alertsClient) WatchAlerts(ctx context.Context, in *WatchAlertsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Alert], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Alerts_ServiceDesc.Streams[0], Alerts_WatchAlerts_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchAlertsRequest, Alert]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Alerts_WatchAlertsClient = grpc.ServerStreamingClient[Alert]
+
+// AlertsServer is the server API for Alerts service.
+// All implementations must embed UnimplementedAlertsServer
+// for forward compatibility.
+//
+// Alerts tells a node's own institution what has changed about payments that this
+// node had answered for. Nothing of it leaves the institution.
+type AlertsServer interface {
+	// WatchAlerts gives the alerts behind a cursor, in order: those that are there
+	// and, with follow, those that come. Whoever was cut off goes on behind the last
+	// cursor that it has read.
+	WatchAlerts(*WatchAlertsRequest, grpc.ServerStreamingServer[Alert]) error
+	mustEmbedUnimplementedAlertsServer()
+}
+
+// UnimplementedAlertsServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedAlertsServer struct{}
+
+func (UnimplementedAlertsServer) WatchAlerts(*WatchAlertsRequest, grpc.ServerStreamingServer[Alert]) error {
+	return status.Error(codes.Unimplemented, "method WatchAlerts not implemented")
+}
+func (UnimplementedAlertsServer) mustEmbedUnimplementedAlertsServer() {}
+func (UnimplementedAlertsServer) testEmbeddedByValue()                {}
+
+// UnsafeAlertsServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to AlertsServer will
+// result in compilation errors.
+type UnsafeAlertsServer interface {
+	mustEmbedUnimplementedAlertsServer()
+}
+
+func RegisterAlertsServer(s grpc.ServiceRegistrar, srv AlertsServer) {
+	// If the following call panics, it indicates UnimplementedAlertsServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Alerts_ServiceDesc, srv)
+}
+
+func _Alerts_WatchAlerts_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchAlertsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AlertsServer).WatchAlerts(m, &grpc.GenericServerStream[WatchAlertsRequest, Alert]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Alerts_WatchAlertsServer = grpc.ServerStreamingServer[Alert]
+
+// Alerts_ServiceDesc is the grpc.ServiceDesc for Alerts service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var Alerts_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "risknet.v1.Alerts",
+	HandlerType: (*AlertsServer)(nil),
+	Methods:     []grpc.MethodDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "WatchAlerts",
+			Handler:       _Alerts_WatchAlerts_Handler,
+			ServerStreams: true,
+		},
+	},
+	Metadata: "v1/check.proto",
+}
