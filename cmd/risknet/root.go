@@ -41,7 +41,7 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(newListCommand(), newCheckCommand(), newRulesCommand(), newPolicyCommand(),
 		newFeedbackCommand(), newProtectCommand(), newReplayCommand())
 	root.AddCommand(newInstitutionCommand(), newOverrideCommand(), newClusterCommand(), newBenchCommand(),
-		newDemoCommand(), newTestnetCommand(), newNodeCommand())
+		newDemoCommand(), newTestnetCommand(), newNodeCommand(), newAlertsCommand())
 	root.AddCommand(newKeyCommand(), newEpochCommand(), newCACommand(), newAuditCommand())
 	return root
 }
