@@ -146,7 +146,7 @@ func TestTheAnchorNeverGoesBackAndSurvives(t *testing.T) {
 }
 
 // config gives directories with something of a life in them.
-func lived(t *testing.T, number uint64) *Config {
+func lived(t testing.TB, number uint64) *Config {
 	t.Helper()
 	cfg := &Config{ID: life(1).Node.String(), Network: life(1).Network.String(), Data: t.TempDir(), Anchor: t.TempDir()}
 	for _, name := range livedIn {

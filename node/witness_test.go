@@ -87,12 +87,12 @@ func (s says) Witness(context.Context, *apiv1.WitnessRequest) (*apiv1.WitnessRes
 // company is a node that does not run, and others that answer it.
 type company struct {
 	*Node
-	t      *testing.T
+	t      testing.TB
 	ca     *Authority
 	others []other
 }
 
-func newCompany(t *testing.T) *company {
+func newCompany(t testing.TB) *company {
 	ca, err := NewAuthority("net", time.Now())
 	if err != nil {
 		t.Fatal(err)
