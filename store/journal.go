@@ -44,9 +44,9 @@ type JournalOptions struct {
 	Keep   int64 // milliseconds for which notes and alerts are kept
 	Bytes  int64 // of notes, as they are counted; about what they take on disk
 	Alerts int   // how many are kept for those who have not read them
-	First  uint64
-	// First is the number of the first alert of a journal that begins. One that was lost
-	// must not give the numbers of the lost one again.
+	// First is the number of the first alert of a journal that begins. It must be above
+	// those of one that was lost, for none is given twice.
+	First uint64
 }
 
 // journalCounts stand in the record that each transaction writes.
@@ -99,7 +99,8 @@ func openJournal(dir string, o JournalOptions) (j *Journal, err error) {
 func (j *Journal) load() (err error) {
 	defer j.gen.caught(&err)
 	j.version.Store(j.gen.db.MaxVersion())
-	counts := &journalCounts{FirstAlert: j.opts.First, NextAlert: j.opts.First, Begin: j.opts.First}
+	first := max(1, j.opts.First)
+	counts := &journalCounts{FirstAlert: first, NextAlert: first, Begin: first}
 	txn := j.gen.db.NewTransactionAt(j.version.Load(), false)
 	defer txn.Discard()
 	raw, err := get(txn, []byte(keyMeta))

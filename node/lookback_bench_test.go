@@ -1,0 +1,51 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	apiv1 "github.com/risknet/risknet/api/v1"
+)
+
+// A check with and without the journal, while the journal is written beside it. The
+// share of notes that were dropped says how much of this rate the journal took.
+func BenchmarkCheckAndItsNote(b *testing.B) {
+	for _, mode := range []string{"off", "on"} {
+		b.Run("journal="+mode, func(b *testing.B) {
+			d := newDesk(b)
+			journal := d.look
+			ctx, stop := context.WithCancel(context.Background())
+			done := make(chan struct{})
+			go func() { _ = d.keepJournal(ctx); close(done) }()
+			defer func() { stop(); <-done; d.look = journal }()
+			if mode == "off" {
+				stop()
+				<-done
+				d.look = nil
+			}
+			service, next := newCheckService(d.Node), atomic.Int64{}
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					i := next.Add(1)
+					req := &apiv1.CheckRequest{Payment: &apiv1.Payment{TransactionId: fmt.Sprint("T-", i), Amount: 9900, Currency: "CNY"},
+						Subjects: []*apiv1.Subject{
+							{Kind: "phone", Role: "payee", Value: fmt.Sprintf("138%08d", i%1_000_000)},
+							{Kind: "merchant", Role: "payee", Value: fmt.Sprintf("0102/M%07d", i%5000)},
+							{Kind: "device", Role: "payer", Value: fmt.Sprintf("device-%d", i%300_000)},
+							{Kind: "ip", Role: "payer", Value: fmt.Sprintf("203.0.%d.%d", i>>8&255, i&255)},
+						}}
+					if _, err := service.answer(b.Context(), req, Identity{Institution: "member", Role: RoleHub}); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "checks/s")
+			b.ReportMetric(100*float64(journal.lost())/float64(b.N), "%dropped")
+		})
+	}
+}
+
