@@ -28,12 +28,13 @@ func (c *Checker) Check(q *Query, v *risk.Verdict) error {
 	return nil
 }
 
-// Review says what the listings say about a query that was checked before. It is no
-// check: no rule runs, and nothing is counted.
+// Review says what the listings say now about a query that was checked before. It is
+// no payment: no rule runs, and nothing is learned of its subjects.
 func (c *Checker) Review(q *Query, v *risk.Verdict) error {
 	if err := c.hear(q, v); err != nil {
 		return err
 	}
+	q.work.count()
 	q.work.finish()
 	return nil
 }
