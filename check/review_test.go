@@ -4,15 +4,25 @@ import (
 	"testing"
 
 	"github.com/risknet/risknet/risk"
-	"github.com/risknet/risknet/rules/industry"
 )
+
+const newPayer = `name: new-payer
+utc_offset: "+08:00"
+on_error: {pre: step_up, in: step_up, post: observe}
+rules:
+  - id: new-payer
+    phase: in
+    when: payer.habit_payments < 10
+    advice: observe
+    reason: {en: Who pays is new here., zh: 付款人为新客户。}
+`
 
 // A review is what the look back asks with: it must not pass for a payment.
 func TestAReviewSaysWhatTheListingsSayAndLearnsNothing(t *testing.T) {
 	b, k := newBook(), keyNumber(1)
 	dynamics := NewDynamics(100)
 	c := newChecker(t, b, 0, Config{Dynamics: dynamics})
-	c.Absorb(Batch{Rules: []RuleSet{{1, industry.Source}}})
+	c.Absorb(Batch{Rules: []RuleSet{{1, []byte(newPayer)}}})
 	q := askFor(k)
 	q.Subjects[0].Role = risk.RolePayer
 	q.Payment = risk.Payment{Phase: risk.PhaseIn, Amount: 100, Currency: "CNY", TransactionID: "T-1"}
