@@ -28,15 +28,12 @@ const maxBacklog = 1 << 16
 // add puts tokens in. It is called on the applying goroutine and waits for nobody.
 func (b *backlog) add(size uint64, all bool, lists ...[]store.Touched) {
 	b.mu.Lock()
-	if b.keys == nil {
-		b.keys = map[store.Key]struct{}{}
-	}
 	for _, list := range lists {
-		for i := range list {
-			b.keys[list[i].Key] = struct{}{}
+		if !b.all && !all {
+			b.put(list)
 		}
 	}
-	if b.all = b.all || all || len(b.keys) > maxBacklog; b.all {
+	if b.all = b.all || all; b.all {
 		b.keys = nil
 	}
 	b.size = max(b.size, size)
@@ -45,6 +42,16 @@ func (b *backlog) add(size uint64, all bool, lists ...[]store.Touched) {
 	case b.wake <- struct{}{}:
 	default: // it knows already
 	}
+}
+
+func (b *backlog) put(list []store.Touched) {
+	if b.keys == nil {
+		b.keys = make(map[store.Key]struct{}, len(list))
+	}
+	for i := range list {
+		b.keys[list[i].Key] = struct{}{}
+	}
+	b.all = len(b.keys) > maxBacklog
 }
 
 // take empties the backlog.

@@ -49,3 +49,18 @@ func BenchmarkCheckAndItsNote(b *testing.B) {
 	}
 }
 
+
+// A note that the whole journal is gone through for, as at a start after a crash.
+func BenchmarkLookAtANote(b *testing.B) {
+	d := newDesk(b)
+	for i := range b.N {
+		d.asks("member", fmt.Sprint("T-", i), fmt.Sprintf("138%08d", i))
+		if len(d.look.queue) == writtenAtOnce {
+			d.writes()
+		}
+	}
+	d.writes()
+	d.look.backlog.add(0, true)
+	b.ResetTimer()
+	d.settles()
+}
