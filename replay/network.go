@@ -18,10 +18,10 @@ import (
 	"github.com/risknet/risknet/token"
 )
 
-// member is one institution: its reporting id, its key, and the checker of its node.
+// member is one institution: its reporting id, its keys, and the checker of its node.
 type member struct {
 	reporter risk.ID
-	key      ed25519.PrivateKey
+	keys     []ed25519.PrivateKey
 	checker  *check.Checker
 	query    check.Query
 	verdict  risk.Verdict
@@ -63,7 +63,7 @@ func found(at int64, institutions []uint32, rules []byte, customers int) (n *net
 	}()
 	n.store, err = store.Open(n.dir, store.Options{Logger: slog.New(slog.DiscardHandler), MemTableBytes: 16 << 20,
 		OnCut: func(cut store.Cut) {
-			batch := node.BatchOf(cut)
+			batch := n.batchOf(cut)
 			for _, m := range n.members {
 				m.checker.Absorb(batch)
 			}
@@ -75,21 +75,34 @@ func found(at int64, institutions []uint32, rules []byte, customers int) (n *net
 	if n.ring, err = token.NewKeyring(token.NewKey(1, secret)); err != nil {
 		return n, err
 	}
-	n.hub = newMember("hub", 0)
-	err = n.send(&n.hub, &risk.Found{Name: "replay", Origin: "replay.example/log", Protocol: risk.ProtocolVersion, Threshold: 1,
-		HubKeys: []risk.PublicKey{public(n.hub.key)}, EpochKey: risk.CommitEpochKey(secret)}, nil, nil)
+	n.hub = newMember("hub", 0, 2) // what acts on a whole country takes two
+	err = n.send(&n.hub, &risk.Found{Name: "replay", Origin: "replay.example/log", Protocol: risk.ProtocolVersion, Threshold: 2,
+		HubKeys: n.hub.publics(), EpochKey: risk.CommitEpochKey(secret)}, nil, nil)
 	if err != nil {
 		return n, err
 	}
 	joining := map[uint32]*member{}
 	for _, i := range institutions {
-		m := newMember("member", i)
-		if err := n.send(&n.hub, &risk.Admit{Reporter: m.reporter, Role: risk.RoleMember, Keys: []risk.PublicKey{public(m.key)}}, nil, nil); err != nil {
+		m := newMember("member", i, 1)
+		if err := n.send(&n.hub, &risk.Admit{Reporter: m.reporter, Role: risk.RoleMember, Keys: m.publics()}, nil, nil); err != nil {
 			return n, err
 		}
 		joining[i] = &m
 	}
 	return n, n.open(joining, rules)
+}
+
+// batchOf is what a node takes over from a cut.
+func (n *network) batchOf(cut store.Cut) check.Batch {
+	batch := node.BatchOf(cut)
+	if cut.ProtectionsChanged {
+		list, _, err := n.store.Protections()
+		if err != nil {
+			panic(err) // a store of our own, a moment old
+		}
+		batch.Protected = append([]*risk.Protected{}, list...)
+	}
+	return batch
 }
 
 // open starts a checker for each member.
@@ -123,10 +136,23 @@ func (n *network) close() error {
 	return errors.Join(err, os.RemoveAll(n.dir))
 }
 
-func newMember(name string, number uint32) member {
+func newMember(name string, number uint32, keys int) member {
 	seed := sha256.Sum256(binary.BigEndian.AppendUint32([]byte("risknet replay "+name), number))
 	id := sha256.Sum256(seed[:])
-	return member{reporter: risk.ID(id[:16]), key: ed25519.NewKeyFromSeed(seed[:])}
+	m := member{reporter: risk.ID(id[:16])}
+	for range keys {
+		seed = sha256.Sum256(seed[:])
+		m.keys = append(m.keys, ed25519.NewKeyFromSeed(seed[:]))
+	}
+	return m
+}
+
+func (m *member) publics() []risk.PublicKey {
+	var all []risk.PublicKey
+	for _, key := range m.keys {
+		all = append(all, public(key))
+	}
+	return all
 }
 
 func public(key ed25519.PrivateKey) risk.PublicKey {
@@ -135,10 +161,11 @@ func public(key ed25519.PrivateKey) risk.PublicKey {
 
 // send signs a command and applies it now.
 func (n *network) send(m *member, params risk.Params, items []risk.Item, bodies []risk.Body) error {
-	key := public(m.key)
-	command := &risk.Command{Network: n.id, Author: m.reporter, Time: n.now, NotAfter: n.now + 15*60_000,
-		Signers: []risk.Signer{{Reporter: m.reporter, Key: key.ID(), Algorithm: risk.Ed25519}}, Params: params, Items: items}
-	signed, err := risk.Sign(command, bodies, m.key)
+	command := &risk.Command{Network: n.id, Author: m.reporter, Time: n.now, NotAfter: n.now + 15*60_000, Params: params, Items: items}
+	for _, key := range m.publics() {
+		command.Signers = append(command.Signers, risk.Signer{Reporter: m.reporter, Key: key.ID(), Algorithm: risk.Ed25519})
+	}
+	signed, err := risk.Sign(command, bodies, m.keys...)
 	if err != nil {
 		return err
 	}
@@ -169,7 +196,9 @@ func (n *network) publish(m *member, terminal uint32, item risk.Item, body risk.
 		return err
 	}
 	item.Op, item.Kind, item.Scope, item.Level, item.List = risk.ItemPublish, risk.KindTerminal, asked.Scope, 2, risk.ListBlack
-	item.Origin.Kind = risk.OriginOwn
+	if item.Origin.Kind == 0 {
+		item.Origin.Kind = risk.OriginOwn
+	}
 	body.Token, body.Epoch, body.Part, body.Action, body.Purposes = asked.Token, asked.Epoch, risk.PartSuspect, risk.Deny, risk.AllPurposes
 	data, err := body.Encode()
 	if err != nil {

@@ -153,13 +153,15 @@ type benchPublishJSON struct {
 	Max      float64 `json:"max_ms"`
 	OwnP50   float64 `json:"own_p50_ms"`
 	OwnP99   float64 `json:"own_p99_ms"`
+	LiftP50  float64 `json:"lift_p50_ms"`
+	LiftP99  float64 `json:"lift_p99_ms"`
 	Count    int     `json:"count"`
 	Nodes    int     `json:"nodes"`
 	Failures int     `json:"failures"`
 }
 
 func newBenchPublishCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "publish", Short: "Measure the time from a report until every node answers by it",
+	cmd := &cobra.Command{Use: "publish", Short: "Measure the time from a report, and from a lift, until every node answers by it",
 		Example: "  risknet bench publish --count 100 -o json", Args: cobra.NoArgs}
 	count := cmd.Flags().Int("count", 100, "reports, one after the other")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -179,10 +181,11 @@ func newBenchPublishCommand() *cobra.Command {
 			return err
 		}
 		out := benchPublishJSON{millisAt(spread.All, 50), millisAt(spread.All, 99), millisAt(spread.All, 100),
-			millisAt(spread.Own, 50), millisAt(spread.Own, 99), *count, spread.Nodes, spread.Failures}
+			millisAt(spread.Own, 50), millisAt(spread.Own, 99),
+			millisAt(spread.AllLift, 50), millisAt(spread.AllLift, 99), *count, spread.Nodes, spread.Failures}
 		return emit(cmd, out, func(w io.Writer) {
-			fmt.Fprintf(w, "on all %d nodes after p50 %.1f ms, p99 %.1f ms (own node p50 %.1f ms); %d of %d failed\n",
-				out.Nodes, out.P50, out.P99, out.OwnP50, out.Failures, out.Count)
+			fmt.Fprintf(w, "on all %d nodes after p50 %.1f ms, p99 %.1f ms (own node p50 %.1f ms), lifts p50 %.1f ms, p99 %.1f ms; %d of %d failed\n",
+				out.Nodes, out.P50, out.P99, out.OwnP50, out.LiftP50, out.LiftP99, out.Failures, 2*out.Count)
 		})
 	}
 	return cmd
