@@ -38,15 +38,19 @@ func Columns() map[string]string {
 	return all
 }
 
-// ReadFiles reads CSV files with a header, gzipped or not, and puts the payments in
+// ReadFiles reads CSV files with a header, gzipped or not (- is stdin), and puts the payments in
 // the order of their times. Named gives other columns than the usual ones, by field.
 func ReadFiles(paths []string, named map[string]string) ([]Payment, error) {
 	var all []Payment
 	for _, path := range paths {
-		file, err := os.Open(path)
-		if err != nil {
-			return nil, err
+		file := os.Stdin
+		if path != "-" {
+			var err error
+			if file, err = os.Open(path); err != nil {
+				return nil, err
+			}
 		}
+		var err error
 		all, err = read(all, file, named)
 		if err = errors.Join(err, file.Close()); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
@@ -86,6 +90,7 @@ func read(dst []Payment, in io.Reader, named map[string]string) ([]Payment, erro
 	if err != nil {
 		return dst, err
 	}
+	name := strings.Clone(header[at["time"]])
 	for {
 		row, err := rows.Read()
 		if errors.Is(err, io.EOF) {
@@ -93,6 +98,9 @@ func read(dst []Payment, in io.Reader, named map[string]string) ([]Payment, erro
 		}
 		if err != nil {
 			return dst, err
+		}
+		if row[at["time"]] == name {
+			continue // files were put together, headers and all
 		}
 		p, err := payment(row, at)
 		if err != nil {

@@ -128,7 +128,12 @@ func TestAFileIsReadAsItWasWritten(t *testing.T) {
 	lines := strings.SplitAfter(text.String(), "\n")
 	half, dir := len(lines)/2, t.TempDir()
 	later, earlier := filepath.Join(dir, "a.csv"), filepath.Join(dir, "b.csv")
-	for path, part := range map[string][]string{later: append([]string{lines[0]}, lines[half:]...), earlier: lines[:half]} {
+	headed := append([]string{lines[0]}, lines[half:]...)
+	both := strings.Join(lines[:half], "") + strings.Join(headed, "")
+	if got, err := Read(strings.NewReader(both), nil); err != nil || !slices.Equal(got, made) {
+		t.Errorf("with a header in the middle %d of %d payments, %v", len(got), len(made), err)
+	}
+	for path, part := range map[string][]string{later: headed, earlier: lines[:half]} {
 		if err := os.WriteFile(path, []byte(strings.Join(part, "")), 0o600); err != nil {
 			t.Fatal(err)
 		}
