@@ -86,6 +86,21 @@ func TestAListingThatOvertakesANoteIsToldAllTheSame(t *testing.T) {
 	d.hears(0, "listed T-1 allow step_up")
 }
 
+func TestANodeThatEndsWritesWhatWaits(t *testing.T) {
+	d := newDesk(t)
+	for i := range writtenAtOnce + 1 {
+		d.asks("member", fmt.Sprint("T-", i), phone)
+	}
+	if err := d.lastNotes(); err != nil || d.look.stats().Notes != writtenAtOnce+1 {
+		t.Errorf("%d notes, %v", d.look.stats().Notes, err)
+	}
+	d.asks("member", "T", phone)
+	d.abandon.Store(true)
+	if err := d.lastNotes(); err != nil || len(d.look.queue) != 1 {
+		t.Errorf("a node that ends as in a crash writes: %v", err)
+	}
+}
+
 // Whatever a node that ends has not searched for, the next start does; what it has told
 // is not told again; and the cursor goes on.
 func TestARestartMissesNothingAndRepeatsNothing(t *testing.T) {
