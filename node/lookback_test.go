@@ -175,6 +175,24 @@ func TestAViewOfThePastLiftsNothing(t *testing.T) {
 	d.hears(last)
 }
 
+func TestWhatWeighsListingsOtherwiseHasEverythingLookedAt(t *testing.T) {
+	d := newDesk(t)
+	for name, c := range map[string]struct {
+		cut store.Cut
+		all bool
+	}{
+		"a policy":     {store.Cut{PolicyChanged: true}, true},
+		"a protection": {store.Cut{ProtectionsChanged: true}, true},
+		"a rule set":   {store.Cut{RulesChanged: true}, false},
+	} {
+		d.look.backlog.take()
+		d.look.absorb(&c.cut)
+		if _, all, _ := d.look.backlog.take(); all != c.all {
+			t.Errorf("%s: everything is looked at: %v", name, all)
+		}
+	}
+}
+
 func TestMoreChangesThanTheBacklogHoldsAreStillTold(t *testing.T) {
 	d := newDesk(t)
 	d.asks("member", "T-1", phone)
