@@ -63,10 +63,11 @@ func (b *backlog) take() (keys map[store.Key]struct{}, all bool, size uint64) {
 	return keys, all, b.size
 }
 
-// absorb notes what a cut has changed. A policy changes what every listing advises.
+// absorb notes what a cut has changed. A policy changes what every listing advises, and
+// the end of a protection what those of its subject do.
 func (l *lookback) absorb(cut *store.Cut) {
 	if l != nil {
-		l.backlog.add(cut.Head.Size, cut.PolicyChanged, cut.Linked, cut.Unlinked)
+		l.backlog.add(cut.Head.Size, cut.PolicyChanged || cut.ProtectionsChanged, cut.Linked, cut.Unlinked)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	apiv1 "github.com/risknet/risknet/api/v1"
+	"github.com/risknet/risknet/risk"
 )
 
 // A check with and without the journal, while the journal is written beside it. The
@@ -62,4 +63,37 @@ func BenchmarkLookAtANote(b *testing.B) {
 	d.look.backlog.add(0, true)
 	b.ResetTimer()
 	d.settles()
+}
+
+// From the command that lists or lifts, as it is applied, to the alert that a reader
+// may have, synced.
+func BenchmarkFromAChangeToItsAlert(b *testing.B) {
+	for _, change := range []string{"listed", "lifted"} {
+		b.Run(change, func(b *testing.B) {
+			d := newDesk(b)
+			var ids []risk.ListingID
+			for i := range b.N {
+				if change == "lifted" {
+					ids = append(ids, d.lists(d.acq, 1, fmt.Sprintf("138%08d", i)))
+				}
+				d.asks("member", fmt.Sprint("T-", i), fmt.Sprintf("138%08d", i))
+				d.writes()
+			}
+			d.settles()
+			ctx, stop := context.WithCancel(context.Background())
+			done := make(chan struct{})
+			go func() { _ = d.lookBack(ctx); close(done) }()
+			defer func() { stop(); <-done }()
+			b.ResetTimer()
+			for i := range b.N {
+				more := d.look.journal.Changed()
+				if change == "listed" {
+					d.lists(d.acq, 1, fmt.Sprintf("138%08d", i))
+				} else {
+					d.lifts(d.acq, ids[i])
+				}
+				<-more
+			}
+		})
+	}
 }

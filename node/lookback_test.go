@@ -86,6 +86,21 @@ func TestAListingThatOvertakesANoteIsToldAllTheSame(t *testing.T) {
 	d.hears(0, "listed T-1 allow step_up")
 }
 
+func TestANodeThatEndsWritesWhatWaits(t *testing.T) {
+	d := newDesk(t)
+	for i := range writtenAtOnce + 1 {
+		d.asks("member", fmt.Sprint("T-", i), phone)
+	}
+	if err := d.lastNotes(); err != nil || d.look.stats().Notes != writtenAtOnce+1 {
+		t.Errorf("%d notes, %v", d.look.stats().Notes, err)
+	}
+	d.asks("member", "T", phone)
+	d.abandon.Store(true)
+	if err := d.lastNotes(); err != nil || len(d.look.queue) != 1 {
+		t.Errorf("a node that ends as in a crash writes: %v", err)
+	}
+}
+
 // Whatever a node that ends has not searched for, the next start does; what it has told
 // is not told again; and the cursor goes on.
 func TestARestartMissesNothingAndRepeatsNothing(t *testing.T) {
@@ -158,6 +173,24 @@ func TestAViewOfThePastLiftsNothing(t *testing.T) {
 	d.look.backlog.add(0, true)
 	d.settles()
 	d.hears(last)
+}
+
+func TestWhatWeighsListingsOtherwiseHasEverythingLookedAt(t *testing.T) {
+	d := newDesk(t)
+	for name, c := range map[string]struct {
+		cut store.Cut
+		all bool
+	}{
+		"a policy":     {store.Cut{PolicyChanged: true}, true},
+		"a protection": {store.Cut{ProtectionsChanged: true}, true},
+		"a rule set":   {store.Cut{RulesChanged: true}, false},
+	} {
+		d.look.backlog.take()
+		d.look.absorb(&c.cut)
+		if _, all, _ := d.look.backlog.take(); all != c.all {
+			t.Errorf("%s: everything is looked at: %v", name, all)
+		}
+	}
 }
 
 func TestMoreChangesThanTheBacklogHoldsAreStillTold(t *testing.T) {

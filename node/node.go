@@ -220,7 +220,7 @@ func (n *Node) listen() error {
 // Run serves until the context ends or a part fails, and then closes the node:
 // leadership is handed over, calls under way finish, the state is synced.
 func (n *Node) Run(ctx context.Context) (err error) {
-	defer func() { err = errors.Join(err, n.close()) }()
+	defer func() { err = errors.Join(err, n.lastNotes(), n.close()) }()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.serveAPI(ctx) })
 	group.Go(func() error { return n.serveHTTP(ctx) })
