@@ -106,13 +106,17 @@ func (p *Policy) Precision(r Reputation) uint16 {
 	return uint16(1000 * good / (good + uint64(p.Penalty)*errors))
 }
 
-// FirstFraud is when what a listing reports began, as far as anybody said.
+// FirstFraud is when what a listing reports began, as far as anybody said. Nobody
+// reports what is still to come: a date ahead would never fade, and never end.
 func (s *Standing) FirstFraud() int64 {
-	return cmp.Or(s.Body.OccurredFrom, s.Listing.Item.SourceDate, s.Listing.ReportedAt)
+	return s.known(cmp.Or(s.Body.OccurredFrom, s.Listing.Item.SourceDate, s.Listing.ReportedAt))
 }
 
 // LastFraud is when it was last seen.
-func (s *Standing) LastFraud() int64 { return max(s.Body.OccurredTo, s.FirstFraud()) }
+func (s *Standing) LastFraud() int64 { return max(s.known(s.Body.OccurredTo), s.FirstFraud()) }
+
+// known holds a date that a reporter gave to when it was said.
+func (s *Standing) known(at int64) int64 { return max(0, min(at, s.Listing.ChangedAt)) }
 
 // overAt reports whether the case that a listing belongs to has come to its end.
 func (p *Policy) overAt(now int64, s *Standing, all []*Standing) bool {

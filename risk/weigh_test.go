@@ -2,6 +2,7 @@ package risk
 
 import (
 	"fmt"
+	"math"
 	"testing"
 )
 
@@ -19,6 +20,7 @@ type told struct {
 func (r told) standing() *Standing {
 	s := &Standing{}
 	s.Listing = Listing{Reporter: idNamed(r.by), State: Active, ReportedAt: start + (r.day+7)*day}
+	s.Listing.ChangedAt = max(s.Listing.ReportedAt, start+500*day)
 	s.Listing.Item = Item{Kind: r.kind, Code: r.code, Origin: r.origin, Level: 2, Expiry: start + 9000*day}
 	if r.origin.Kind == 0 {
 		s.Listing.Item.Origin.Kind = OriginOwn
@@ -147,6 +149,49 @@ func TestACaseEndsForReview(t *testing.T) {
 	one := told{by: "a", tier: 2, code: skimmed}
 	if before, after := weigh(27, one), weigh(28, one); before.Origins != 1 || after.Origins != 0 || !after.ReviewDue {
 		t.Errorf("alone: %+v, then %+v", before, after)
+	}
+}
+
+// A date that is made up never ends in a loop, nor keeps a report young for ever.
+func TestDatesThatNobodyCanKnow(t *testing.T) {
+	for _, at := range []int64{math.MinInt64, -1, 0, 1, math.MaxInt64 - 1, math.MaxInt64} {
+		madeUp := func(s *Standing) { s.Body.OccurredFrom, s.Body.OccurredTo, s.Listing.Item.SourceDate = at, at, at }
+		reports := []told{{by: "liar", tier: 3, code: 28, change: madeUp}, {by: "liar 2", tier: 3, code: 28, change: madeUp},
+			{by: "a", tier: 2, code: 28}, {by: "b", tier: 2, code: 28, day: 1}}
+		for _, now := range []int64{0, 20, 900} {
+			if w := weigh(now, reports...); w.Confidence > 1000 {
+				t.Errorf("%d at day %d: %+v", at, now, w)
+			}
+		}
+		young := told{by: "liar", tier: 2, change: func(s *Standing) { madeUp(s); s.Listing.ChangedAt = start }}
+		if w := weigh(400, young); w.Confidence != 250 {
+			t.Errorf("a report with the date %d has confidence %d after 400 days", at, w.Confidence)
+		}
+	}
+}
+
+// No policy that the law takes makes nonsense of the sums.
+func TestExtremePoliciesStayWithinBounds(t *testing.T) {
+	most := DefaultPolicy()
+	most.Tiers, most.Trust, most.Penalty, most.Fade = [4]uint16{1000, 1000, 1000, 1000}, math.MaxUint16, math.MaxUint16, math.MaxUint16
+	most.Cases = []CaseLife{{28, math.MaxUint16}}
+	least := DefaultPolicy()
+	least.Tiers, least.Trust, least.Penalty, least.Fade, least.Least = [4]uint16{}, 1, 0, 1, 0
+	for _, p := range []*Policy{most, least} {
+		if err := p.Check(); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range []Reputation{{}, {Reported: math.MaxUint64, Errors: math.MaxUint64}, {Reported: math.MaxUint64}, {Errors: math.MaxUint64}} {
+			var all []*Standing
+			for n := range 20 {
+				s := told{by: fmt.Sprint(n), tier: Tier(n % 4), code: 28}.standing()
+				s.Reputation = r
+				all = append(all, s)
+			}
+			if w := p.Weigh(start+10*day, all); w.Confidence > 1000 || w.Precision > 1000 {
+				t.Errorf("%+v", w)
+			}
+		}
 	}
 }
 
