@@ -95,6 +95,26 @@ func TestTenThousandFalseReportsDenyNobody(t *testing.T) {
 	}
 }
 
+// One institution heaps every code and list on one merchant: a check of it costs no more
+// than its share, and the answer stays small.
+func TestHeapingListingsOnOneMerchantCostsLittle(t *testing.T) {
+	n := arena(t)
+	for code := range uint16(risk.MaxCode) {
+		n.reports(t, 0, 1, risk.Item{Code: 1 + code}, risk.ListingBody{Tier: 3})
+	}
+	n.reports(t, 1, 1, risk.Item{Code: 3}, risk.ListingBody{Tier: 2})
+	n.reports(t, 2, 1, risk.Item{Code: 3}, risk.ListingBody{Tier: 2})
+	v := n.answer(t, 1)
+	if len(v.Reasons) > risk.MaxVoices+8 || v.Weights[0].Origins != 3 {
+		t.Errorf("%d reasons, %s", len(v.Reasons), v.Weights[0].String())
+	}
+	n.now++
+	item := risk.Item{Code: risk.MaxCode + 1, Expiry: n.now + day, SourceDate: n.now}
+	if err := n.publish(n.members[0], 1, item, risk.ListingBody{Tier: 3}); err == nil {
+		t.Error("a code beyond the largest was taken")
+	}
+}
+
 // Five institutions that took over one list know what one of them knows; five own cases
 // are five.
 func TestFiveCopiesOfOneListAreOneVoice(t *testing.T) {

@@ -126,6 +126,9 @@ func (s *step) publishable(it *Item) error {
 	if err := s.lives.Check(it, s.now); err != nil {
 		return err
 	}
+	if s.net.Protocol >= 2 && it.Code > MaxCode {
+		return refuse(BadField, "code", "must be 0 to %d", MaxCode)
+	}
 	if it.Scope.Broad() && s.hubSigners() < BroadSigners {
 		return refuse(NeedsCosigner, "scope", "%s is so broad that %d hub keys must sign it", it.Scope, BroadSigners)
 	}

@@ -37,6 +37,12 @@ const (
 	// MaxProtections is the number of protections that the state holds, ended ones
 	// within their retention too: every node keeps them in memory.
 	MaxProtections = 4_096
+	// MaxCode is the largest risk code, from protocol 2 on: with the three lists it
+	// bounds how many listings one reporter can heap on a subject.
+	MaxCode = 999
+	// MaxVoices is how many listings of one reporter about one subject a check looks
+	// at, in the order of list and code. One reporter has one voice however many.
+	MaxVoices = 32
 	// MaxEvidence is the number of pieces of evidence in one listing.
 	MaxEvidence = 8
 )

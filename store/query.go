@@ -22,17 +22,26 @@ type Reader struct{ gen *generation }
 func (s *Store) Reader() *Reader { return &Reader{s.now.Load().gen} }
 
 // Standing gives the newest listing of each key of a token, in whatever state it
-// is; none if the token has no listing. Sum is the sum of what was read: it
+// is, of each reporter at most risk.MaxVoices; none if the token has no listing. Sum is the sum of what was read: it
 // differs from the token's if something could not be. A listing that must be there
 // and is not, or is older than its link, is ErrDamaged.
 func (r *Reader) Standing(version uint64, kind risk.Kind, token risk.Token) (list []risk.Standing, sum uint16, err error) {
 	err = r.gen.view(version, func(txn *badger.Txn) error {
+		var reporter risk.ID
+		voices := 0
 		err := walk(txn, subjectPrefix(kind, token), func(item *badger.Item) error {
+			sum += linkSum(item.Key()[1:], item.Version())
+			if by := risk.ParseListingKey(item.Key()[1:]).Reporter; by != reporter {
+				reporter, voices = by, 0
+			}
+			if voices++; voices > risk.MaxVoices {
+				return nil
+			}
 			one, err := standingAt(txn, item)
 			if err != nil {
 				return err
 			}
-			list, sum = append(list, *one), sum+linkSum(item.Key()[1:], item.Version())
+			list = append(list, *one)
 			return nil
 		})
 		if err != nil || len(list) == 0 {
