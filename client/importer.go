@@ -344,6 +344,9 @@ func (s *shipment) add(row Row, about listingAbout, item risk.Item, body risk.Bo
 // at which the file was last changed.
 func (r *Report) OpenRows(in io.Reader, changed time.Time, o RowOptions) (*RowReader, error) {
 	o.Fields, o.Identity = ReportFields(), "value"
+	if o.Format.Source() != "" {
+		o.Only = r.Kind
+	}
 	rows, err := NewRowReader(in, o)
 	if err != nil {
 		return nil, err

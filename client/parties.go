@@ -65,6 +65,9 @@ func (r *RowReader) nextParty() (Row, error) {
 		if err != nil {
 			return Row{Line: p.line}, err
 		}
+		if r.only != 0 { // what cannot be read may be of any kind, and is said
+			p.ids = slices.DeleteFunc(p.ids, func(id identifier) bool { return id.kind != 0 && id.kind != r.only })
+		}
 		r.queue = p.rows()
 	}
 	row := r.queue[0]

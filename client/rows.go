@@ -93,6 +93,7 @@ type RowReader struct {
 	identity string
 	parties  partyReader // published lists, in place of lines
 	queue    []Row       // what is left of the record before
+	only     risk.Kind   // of published lists, the identifiers of this kind; 0 for all
 	dated    string      // when the source made the file, if the file says so
 }
 
@@ -108,11 +109,13 @@ type RowOptions struct {
 	Identity string
 	// Repeat lets several columns be mapped to one field.
 	Repeat bool
+	// Only takes the identifiers of one kind from a published list; 0 takes all.
+	Only risk.Kind
 }
 
 // NewRowReader begins to read; for CSV that is the header.
 func NewRowReader(in io.Reader, o RowOptions) (*RowReader, error) {
-	r := &RowReader{format: o.Format, Columns: o.Columns, identity: o.Identity}
+	r := &RowReader{format: o.Format, Columns: o.Columns, identity: o.Identity, only: o.Only}
 	if o.Format.Source() == "" {
 		r.lines = newLineReader(in)
 	}
@@ -178,7 +181,9 @@ func (r *RowReader) has(field string) bool {
 // NDJSON file without columns names its own.
 func (r *RowReader) kinds(value risk.Kind) (kinds []risk.Kind) {
 	for _, c := range r.Columns {
-		if kind, err := risk.ParseKind(c.Field); err == nil && !r.strict {
+		if kind, err := risk.ParseKind(c.Field); err == nil && r.only != 0 && kind != r.only {
+			continue
+		} else if err == nil && !r.strict {
 			kinds = append(kinds, kind)
 		} else if c.Field == "value" && value != 0 {
 			kinds = append(kinds, value)

@@ -55,7 +55,7 @@ func newListImportCommand() *cobra.Command {
 			"unchanged, so an import that was broken off is simply run again. A bad line is\n" +
 			"rejected by number and reason, and the rest goes on.\n\n" +
 			"The published lists of the UN Security Council (un-xml) and of the US Treasury\n" +
-			"(ofac-sdn, its sdn.csv) name identifiers of several kinds and need no --kind.\n\n" +
+			"(ofac-sdn, its sdn.csv) name identifiers of several kinds; --kind takes those of one.\n\n" +
 			"A record with a delisted date that has passed is not listed; if this institution\n" +
 			"lists it in the same source's name, that ends. With --sync so does what the file\n" +
 			"does not name any more.",
@@ -162,9 +162,6 @@ func reportTemplate(cmd *cobra.Command, kindName string) (client.Report, error) 
 	var kind risk.Kind
 	name, _ := cmd.Flags().GetString("format")
 	format := client.Format(name)
-	if format.Source() != "" && kindName != "" {
-		return client.Report{}, usagef("kind: a file of format %s says of which kind each identifier is, so %s would be ignored; leave out --kind", format, kindName)
-	}
 	if lines := format == client.FormatValues || format == client.FormatIPsum; lines || kindName != "" {
 		var err error
 		if kind, err = parseKind(kindName); err != nil {
