@@ -34,7 +34,7 @@ var rooms = map[string][]string{
 	"audit":          {"api/v1", "risk", "token", "rules", "ledger", "store", "check", "node", "client"},
 	"audit/outsider": {},
 	"replay":         {"risk", "token", "rules/industry", "store", "check", "node"},
-	"testnet":        {"api/v1", "risk", "token", "rules", "rules/industry", "node", "client", "enrol"},
+	"testnet":        {"api/v1", "risk", "token", "rules", "rules/industry", "node", "client", "enrol", "replay"},
 	"testnet/sim":    {"api/v1", "risk", "token", "rules", "rules/industry", "node", "client", "testnet"},
 	"testnet/bugs":   {},
 	"testnet/chaos":  {"api/v1", "risk", "token", "rules/industry", "node", "client", "testnet", "fault"},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/risknet/risknet/client"
+	"github.com/risknet/risknet/replay"
 	"github.com/risknet/risknet/risk"
 	"github.com/risknet/risknet/rules/industry"
 )
@@ -67,7 +68,7 @@ func (d *Demo) Run(ctx context.Context) (err error) {
 
 func (d *Demo) story(ctx context.Context) error {
 	for _, chapter := range []func(context.Context) error{
-		d.importList, d.checkEverywhere, d.publishRule, d.killLeader, d.equalRoots,
+		d.importList, d.checkEverywhere, d.confirm, d.publishRule, d.killLeader, d.equalRoots, d.worth,
 	} {
 		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 		err := chapter(ctx)
@@ -101,7 +102,50 @@ func demoList() []string {
 
 func (d *Demo) importList(ctx context.Context) error {
 	d.say("member-1 reports %d fake web shops to its own node", len(demoList()))
-	c, err := d.net.Client(d.member(1), "")
+	d.listed = demoList()
+	return d.report(ctx, d.member(1), d.listed)
+}
+
+// confirm is what a second, independent voice does.
+func (d *Demo) confirm(ctx context.Context) error {
+	d.say("one institution's word is a reason to verify; the hub has a case of its own about one of the shops")
+	if err := d.report(ctx, hubName, d.listed[7:8]); err != nil {
+		return err
+	}
+	for _, planned := range d.net.Plan.Nodes {
+		c, err := d.net.Client(planned.Institution, planned.Name)
+		if err != nil {
+			return err
+		}
+		err = d.expect(ctx, c, planned.Name, d.listed[7], true)
+		c.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// worth plays made-up payments through a simulated network.
+func (d *Demo) worth(ctx context.Context) error {
+	w := replay.DefaultWorld()
+	w.Days, w.Customers, w.Terminals = 60, 200, 300
+	payments := w.Generate()
+	d.say("what sharing is worth: %d made-up payments through ten institutions, on fake time", len(payments))
+	result, err := replay.Run(ctx, payments, replay.Options{Institutions: 10, Delay: 7 * 24 * time.Hour, Life: 28 * 24 * time.Hour})
+	if err != nil {
+		return err
+	}
+	for _, name := range replay.Policies() {
+		t := result.Policies[name]
+		d.tell("%-17s catches %4d of %d frauds and stops %5d good payments", name, t.Caught(), result.Total(), t.Stopped)
+	}
+	return nil
+}
+
+// report reports domains to an institution's own node, and waits until all know.
+func (d *Demo) report(ctx context.Context, institution string, domains []string) error {
+	c, err := d.net.Client(institution, "")
 	if err != nil {
 		return err
 	}
@@ -118,7 +162,7 @@ func (d *Demo) importList(ctx context.Context) error {
 	if err := template.Set("code", "3"); err != nil {
 		return err
 	}
-	rows, err := template.OpenRows(strings.NewReader(strings.Join(demoList(), "\n")), time.Time{}, client.RowOptions{Format: client.FormatValues, Identity: risk.KindDomain.String()})
+	rows, err := template.OpenRows(strings.NewReader(strings.Join(domains, "\n")), time.Time{}, client.RowOptions{Format: client.FormatValues, Identity: risk.KindDomain.String()})
 	if err != nil {
 		return err
 	}
@@ -130,7 +174,6 @@ func (d *Demo) importList(ctx context.Context) error {
 	}
 	d.tell("read %d, accepted %d, unchanged %d, rejected %d; visible from size %d on",
 		result.Read, result.Accepted, result.Unchanged, result.Rejected, result.Size)
-	d.listed = demoList()
 	return d.awaitSize(ctx, result.Size)
 }
 
