@@ -70,6 +70,7 @@ type Config struct {
 	Log     LogConfig     `koanf:"log"`
 
 	Dynamics DynamicsConfig `koanf:"dynamics"`
+	Redis    RedisConfig    `koanf:"redis"`
 }
 
 // DynamicsConfig is what the node remembers of the payments that it was asked about
@@ -85,6 +86,16 @@ type ListenConfig struct {
 	Raft string `koanf:"raft"` // host:port, for nodes alone
 	API  string `koanf:"api"`  // gRPC
 	HTTP string `koanf:"http"` // health, metrics, the ledger
+	// Redis is a door for programs that ask a Redis set until now; see redis. Empty
+	// leaves it shut.
+	Redis string `koanf:"redis"`
+}
+
+// RedisConfig is about the Redis door.
+type RedisConfig struct {
+	// Plain leaves out TLS, so that whoever is on this machine may ask whether an
+	// identifier is listed. The address must then be a loopback address.
+	Plain bool `koanf:"plain"`
 }
 
 // TLSConfig names PEM files.
@@ -304,6 +315,9 @@ func (c *Config) check() error {
 			return fmt.Errorf("config: listen.%s: %q is not host:port", key, address)
 		}
 	}
+	if err := c.checkRedis(); err != nil {
+		return err
+	}
 	if err := new(slog.Level).UnmarshalText([]byte(c.Log.Level)); err != nil {
 		return fmt.Errorf("config: log.level: %q; use debug, info, warn or error", c.Log.Level)
 	}
@@ -322,6 +336,21 @@ func (c *Config) check() error {
 		}
 	}
 	return c.checkDirectories()
+}
+
+// checkRedis keeps a door without TLS on this machine.
+func (c *Config) checkRedis() error {
+	if c.Listen.Redis == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(c.Listen.Redis)
+	if err != nil {
+		return fmt.Errorf("config: listen.redis: %q is not host:port; leave it out to keep the door shut", c.Listen.Redis)
+	}
+	if ip := net.ParseIP(host); c.Redis.Plain && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("config: redis.plain: %s is not a loopback address; name one such as 127.0.0.1, or leave plain out and speak TLS", host)
+	}
+	return nil
 }
 
 func (c *Config) checkDirectories() error {

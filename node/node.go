@@ -69,7 +69,7 @@ type Node struct {
 	dropped      chan []byte   // entries that a later leader did not have
 	nodesChanged chan struct{} // one place: the node records are to be looked at
 
-	listeners struct{ raft, api, http net.Listener }
+	listeners struct{ raft, api, http, redis net.Listener }
 
 	chunkSource int // the node that gave the last chunk; backfill's own
 
@@ -207,7 +207,11 @@ func (n *Node) listen() error {
 		{"raft", n.cfg.Listen.Raft, &n.listeners.raft},
 		{"api", n.cfg.Listen.API, &n.listeners.api},
 		{"http", n.cfg.Listen.HTTP, &n.listeners.http},
+		{"redis", n.cfg.Listen.Redis, &n.listeners.redis},
 	} {
+		if l.address == "" {
+			continue // the configuration was checked: this one need not be open
+		}
 		listener, err := n.env.Listen(l.address)
 		if err != nil {
 			return fmt.Errorf("listen.%s: %w; name an address of this machine that nobody listens on", l.name, err)
@@ -224,6 +228,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.serveAPI(ctx) })
 	group.Go(func() error { return n.serveHTTP(ctx) })
+	group.Go(func() error { return n.serveRedis(ctx) })
 	group.Go(func() error { return n.serveFaults(ctx) })
 	group.Go(func() error { return n.keepCertificate(ctx) })
 	group.Go(func() error { return n.freshen(ctx) })
@@ -280,7 +285,7 @@ func (n *Node) close() error {
 			return errors.Join(errs...) // it still writes; the process has to end
 		}
 	}
-	for _, l := range []net.Listener{n.listeners.raft, n.listeners.api, n.listeners.http} {
+	for _, l := range []net.Listener{n.listeners.raft, n.listeners.api, n.listeners.http, n.listeners.redis} {
 		if l != nil {
 			if err := l.Close(); !errors.Is(err, net.ErrClosed) {
 				errs = append(errs, err)

@@ -21,16 +21,19 @@ import (
 type listener string
 
 const (
-	atRaft listener = "raft"
-	atAPI  listener = "the API"
-	atHTTP listener = "HTTP"
+	atRaft  listener = "raft"
+	atAPI   listener = "the API"
+	atHTTP  listener = "HTTP"
+	atRedis listener = "the Redis door"
 )
 
-// Two doors that are no method and no pattern.
+// Three doors that are no method and no pattern.
 const (
 	doorRaft = "raft"
 	// doorRaw is passed by a check that names identifiers and not tokens.
 	doorRaw = "raw identifiers in a check"
+	// doorRedis takes raw identifiers alone; see redisDoor.
+	doorRedis = "the Redis door"
 )
 
 // Extent says whose programs of a role may use a door.
@@ -70,6 +73,7 @@ var permissions = []Permission{
 	{"/risknet.v1.Checks/CheckBatch", all, all, all, own, no},
 	{"/risknet.v1.Checks/CheckStream", all, all, all, own, no},
 	{doorRaw, all, served, served, own, own},
+	{doorRedis, all, served, served, own, no},
 	{"/risknet.v1.Tokens/Keyring", all, served, all, own, no},
 
 	{"/risknet.v1.Commands/Submit", all, all, all, own, no},
@@ -130,6 +134,8 @@ func (p *Permission) listener() listener {
 	switch {
 	case p.Door == doorRaft:
 		return atRaft
+	case p.Door == doorRedis:
+		return atRedis
 	case strings.HasPrefix(p.Door, "GET "):
 		return atHTTP
 	default:

@@ -22,7 +22,7 @@ func doors(t *testing.T) []string {
 	n := newCompany(t).Node
 	n.cfg.Development = true
 	n.health, n.metrics = newHealth(), &metrics{registry: prometheus.NewRegistry()}
-	list := []string{doorRaft, doorRaw}
+	list := []string{doorRaft, doorRaw, doorRedis}
 	for service, info := range n.newServer().GetServiceInfo() {
 		for _, method := range info.Methods {
 			list = append(list, "/"+service+"/"+method.Name)

@@ -42,7 +42,7 @@ func (p *Processes) Add(ctx context.Context, voter bool) (*Added, error) {
 	}
 	p.Profiles = plan.Profiles
 	p.Nodes = append(p.Nodes, ProcessNode{Name: added.Node.Name, Institution: added.Node.Institution, API: added.Node.API,
-		HTTP: added.Node.HTTP, Data: filepath.Join(added.Node.Dir, "data"), Config: added.Node.Config})
+		HTTP: added.Node.HTTP, Resp: added.Node.Redis, Data: filepath.Join(added.Node.Dir, "data"), Config: added.Node.Config})
 	n := &p.Nodes[len(p.Nodes)-1]
 	if err := p.start(n); err != nil {
 		return nil, err
@@ -156,7 +156,7 @@ func (e *entry) vacancy(ctx context.Context) (int, error) {
 
 // join invites on a loopback port and takes the invitation up.
 func (e *entry) join(ctx context.Context, added *Added) error {
-	addresses, err := freeAddresses(3)
+	addresses, err := freeAddresses(4)
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,10 @@ func (e *entry) join(ctx context.Context, added *Added) error {
 	token, err := enrol.ParseToken(added.Token)
 	if err == nil {
 		_, err = enrol.Join(ctx, enrol.JoinOptions{Token: token, Dir: added.Node.Dir,
-			Raft: addresses[0], API: addresses[1], HTTP: addresses[2], Tune: e.tune})
+			Raft: addresses[0], API: addresses[1], HTTP: addresses[2], Tune: func(cfg *node.Config) {
+				e.tune(cfg)
+				cfg.Listen.Redis, cfg.Redis.Plain = addresses[3], true
+			}})
 	}
 	if err != nil {
 		cancel() // nobody else will join
@@ -239,7 +242,7 @@ func (e *entry) settle(ctx context.Context, added *Added) error {
 	if err != nil {
 		return err
 	}
-	n.Raft, n.API, n.HTTP = cfg.Listen.Raft, cfg.Listen.API, cfg.Listen.HTTP
+	n.Raft, n.API, n.HTTP, n.Redis = cfg.Listen.Raft, cfg.Listen.API, cfg.Listen.HTTP, cfg.Listen.Redis
 	if n.ID, err = risk.ParseID(cfg.ID); err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -97,6 +98,8 @@ func (c *caller) tries(ctx context.Context, door string) error {
 		return c.get(strings.Replace(strings.TrimPrefix(door, "GET "), "{leaf}", "0", 1))
 	case strings.HasPrefix(door, "/"):
 		return c.call(ctx, door)
+	case door == "the Redis door":
+		return c.redis(ctx)
 	}
 	_, err := apiv1.NewChecksClient(c.conn).Check(ctx, &apiv1.CheckRequest{Subjects: []*apiv1.Subject{{Kind: "device", Value: "x"}}})
 	return refusal(err)
@@ -121,6 +124,12 @@ func refusal(err error) error {
 		return err
 	}
 	return nil
+}
+
+func (c *caller) redis(ctx context.Context) error {
+	client := redis.NewClient(&redis.Options{Addr: c.at.Redis, TLSConfig: c.config, Protocol: 2, DisableIdentity: true, MaxRetries: -1})
+	defer client.Close()
+	return client.SIsMember(ctx, "risk:device", "x").Err()
 }
 
 func (c *caller) get(path string) error {
@@ -160,6 +169,7 @@ func TestTheWholeTableOfPermissionsHolds(t *testing.T) {
 		quick(cfg)
 		cfg.Development = true
 		cfg.Serves = append(cfg.Serves, "guest")
+		cfg.Redis.Plain = false
 	}})
 	doors := 0
 	for _, role := range node.Roles {
@@ -184,7 +194,7 @@ func TestTheWholeTableOfPermissionsHolds(t *testing.T) {
 func (c *caller) expects(ctx context.Context, door string, allowed bool) {
 	says := fmt.Sprintf("role %q of %s may not use %s", c.role, c.institution, door)
 	switch {
-	case door == "raft":
+	case door == "raft", door == "the Redis door" && c.role == node.RoleNode:
 		says = "bad certificate" // all that TLS tells the other side
 	case strings.HasPrefix(door, "raw ") && c.role == node.RoleNode:
 		allowed = false // only the node itself, and not as a caller

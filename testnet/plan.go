@@ -36,6 +36,7 @@ type PlannedNode struct {
 	Raft        string
 	API         string
 	HTTP        string
+	Redis       string // the Redis door, plain on loopback
 	Voter       bool
 }
 
@@ -124,13 +125,16 @@ func NewPlan(o Options) (*Plan, error) {
 
 // place gives each node a name, an institution and free ports.
 func (p *Plan) place(o Options) error {
-	addresses, err := freeAddresses(3 * o.Nodes)
+	addresses, err := freeAddresses(4 * o.Nodes)
 	if err != nil {
 		return err
 	}
 	for i := range o.Nodes {
 		n := PlannedNode{Name: fmt.Sprintf("n%d", i+1), Institution: institutionOf(i), Voter: i < o.Voters,
-			Raft: o.at(i, addresses[3*i]), API: o.at(i, addresses[3*i+1]), HTTP: o.at(i, addresses[3*i+2])}
+			Raft: o.at(i, addresses[4*i]), API: o.at(i, addresses[4*i+1]), HTTP: o.at(i, addresses[4*i+2])}
+		if len(o.Hosts) == 0 { // without TLS it stays on loopback
+			n.Redis = addresses[4*i+3]
+		}
 		_, _ = rand.Read(n.ID[:])
 		n.Dir = filepath.Join(p.Dir, "nodes", n.Name)
 		n.Config = filepath.Join(n.Dir, "node.yaml")

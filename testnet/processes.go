@@ -37,7 +37,7 @@ type ProcessNode struct {
 	PID         int    `json:"pid"`
 	API         string `json:"api"`
 	HTTP        string `json:"http"`
-	Resp        string `json:"resp"` // empty while the node has no Redis door
+	Resp        string `json:"resp"` // the Redis door; empty if it is shut
 	Data        string `json:"data"`
 	Config      string `json:"config"`
 }
@@ -55,7 +55,7 @@ func Up(ctx context.Context, o Options) (*Processes, error) {
 	p := &Processes{Dir: plan.Dir, Network: plan.Network, Profiles: plan.Profiles, Prepare: o.Prepare}
 	for _, n := range plan.Nodes {
 		p.Nodes = append(p.Nodes, ProcessNode{Name: n.Name, Institution: n.Institution, API: n.API,
-			HTTP: n.HTTP, Data: filepath.Join(n.Dir, "data"), Config: n.Config})
+			HTTP: n.HTTP, Resp: n.Redis, Data: filepath.Join(n.Dir, "data"), Config: n.Config})
 	}
 	err = p.startAll(ctx, o.Voters)
 	if err != nil {

@@ -169,7 +169,8 @@ func (w *writer) nodeConfig(i int, tune func(*node.Config)) error {
 	cfg.Data, cfg.TokenKeys, cfg.LogKey = "data", "token.keys", "log.key"
 	cfg.FaultControl = "fault.sock"
 	cfg.Disk.Reserve = 256 << 20 // several nodes share one disk, and keep little
-	cfg.Listen = node.ListenConfig{Raft: n.Raft, API: n.API, HTTP: n.HTTP}
+	cfg.Listen = node.ListenConfig{Raft: n.Raft, API: n.API, HTTP: n.HTTP, Redis: n.Redis}
+	cfg.Redis.Plain = true
 	cfg.TLS = node.TLSConfig{CA: "../../ca.pem", Certificate: "tls.pem", Key: "tls.key"}
 	for _, name := range w.order {
 		if w.home(name) == n && name != n.Institution {
