@@ -35,8 +35,9 @@ type voice struct {
 
 // Weigh says how much is known about a subject at a time. It is given every listing
 // of the subject in whatever state, since what has expired still tells when a case
-// began. Each institution has one voice, its strongest, and each origin counts once:
-// five who copied one list know what one of them knows.
+// began. Each institution has one voice, its strongest, and each origin counts once. A
+// copied list adds nothing to what somebody knows from a case of its own, which it may
+// well be a copy of; where there are copies alone, the strongest is one voice.
 //
 // One origin is at most a reason to verify. More needs a second, independent one, or
 // an authority's word: the hub's, or that of two institutions who name the same
@@ -167,6 +168,7 @@ func (p *Policy) join(w *Weight, voices []voice) {
 	var origins []Origin
 	doubt := int64(1000)
 	w.Named = len(voices) > 0
+	onlyCopies := !slices.ContainsFunc(voices, func(v voice) bool { return v.origin.Kind != OriginCopy })
 	for i, v := range voices {
 		w.Named = w.Named && v.named
 		w.Authority = w.Authority || v.origin.Kind == OriginAuthority && (v.hub || seconded(v, voices[:i]))
@@ -174,6 +176,12 @@ func (p *Policy) join(w *Weight, voices []voice) {
 			continue
 		}
 		heard = append(heard, v.reporter)
+		if v.origin.Kind == OriginCopy && !onlyCopies {
+			continue
+		}
+		if v.origin.Kind == OriginCopy {
+			v.origin.Ref = ID{} // lists copy each other, so all of them are one
+		}
 		if !slices.Contains(origins, v.origin) {
 			origins = append(origins, v.origin)
 			doubt = doubt * (1000 - v.weight) / 1000
