@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -362,4 +363,33 @@ func TestClaimToAnOlderTermIsRefused(t *testing.T) {
 			t.Errorf("%s in term %d: %v", test.server, test.term, err)
 		}
 	}
+}
+
+// A server without a vote that answers each message with a later term does not keep the
+// network without a leader; one that came to a later term by accident is heard once.
+func TestServerWithoutAVoteEndsNoTermAgainAndAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := &transport{terms: new(terms)}
+		servers := func() []Server { return []Server{{ID: "a", Voter: true}, {ID: "w"}} }
+		tr.servers.Store(&servers)
+		ended := 0
+		for range 3600 { // an hour
+			time.Sleep(time.Second)
+			if tr.mayUnseat("w", 5, 6) == nil {
+				ended++
+			}
+		}
+		if ended > 6 {
+			t.Errorf("it has ended %d terms within an hour", ended)
+		}
+		if ended == 0 {
+			t.Error("it was never heard")
+		}
+		if err := tr.mayUnseat("a", 5, 6); err != nil {
+			t.Errorf("a voter: %v", err)
+		}
+		if err := tr.mayUnseat("w", 5, 5); err != nil {
+			t.Errorf("in the leader's own term: %v", err)
+		}
+	})
 }

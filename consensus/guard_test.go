@@ -56,7 +56,7 @@ func TestMessagesThatWouldStopRaftAreRefused(t *testing.T) {
 				}
 				return nil
 			}
-			tr := &transport{terms: new(terms), held: func() error { return nil }, room: room, admit: func(payload []byte) error {
+			tr := &transport{terms: new(terms), held: func() error { return nil }, room: room, admit: func(_ string, payload []byte) error {
 				if string(payload) == "future" {
 					return errors.New("the stamp is too far ahead")
 				}
@@ -86,7 +86,7 @@ func FuzzDecodeConfiguration(f *testing.F) {
 func TestRefusedPayloadGoesNowhere(t *testing.T) {
 	inBubble(t, func(t *testing.T, n *network) {
 		n.tune = func(c *Config) {
-			c.Admit = func(payload []byte) error {
+			c.Admit = func(_ string, payload []byte) error {
 				if bytes.HasSuffix(payload, []byte("future")) {
 					return errors.New("the stamp is too far ahead")
 				}

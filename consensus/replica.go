@@ -41,7 +41,10 @@ type Config struct {
 	// the log. A voter that refuses a leader's entry does not count towards its
 	// majority and asks for the entry again and again, so a refusal must be one
 	// that time cures (a stamp too far ahead) or an alarm.
-	Admit func(payload []byte) error
+	//
+	// Proposer is the server that leads in the term of the entry, so that it has
+	// proposed it itself; empty if the entry is of an earlier term.
+	Admit func(proposer string, payload []byte) error
 
 	// Permit, if set, judges a step of the configuration before it enters the log,
 	// here or on the leader. It must depend on nothing but its arguments and the state

@@ -67,20 +67,21 @@ func (a address) String() string { return string(a) }
 // answers. Embedding keeps pre-vote, which raft looks for by type.
 type transport struct {
 	*raft.NetworkTransport
-	id      string
-	log     *bridge
-	peers   *peers
-	terms   *terms
-	admit   func(payload []byte) error
-	held    func() error // why this server takes nothing new
-	room    func(bytes uint64) error
-	checked chan raft.RPC
-	done    chan struct{}
-	once    sync.Once
-	conns   *Gate // every connection, so that Close can end them
-	aside   Gate  // cut while this server lets others lead
-	work    sync.WaitGroup
-	refused atomic.Uint64 // connections that were meant for another server
+	id       string
+	log      *bridge
+	peers    *peers
+	terms    *terms
+	unseated unseated
+	admit    func(proposer string, payload []byte) error
+	held     func() error // why this server takes nothing new
+	room     func(bytes uint64) error
+	checked  chan raft.RPC
+	done     chan struct{}
+	once     sync.Once
+	conns    *Gate // every connection, so that Close can end them
+	aside    Gate  // cut while this server lets others lead
+	work     sync.WaitGroup
+	refused  atomic.Uint64 // connections that were meant for another server
 
 	misdirected func(id string)
 
@@ -268,7 +269,7 @@ func (t *transport) check(command any) error {
 			if entry.Term > c.Term {
 				return fmt.Errorf("append: entry %d: term %d is above its leader's, %d", entry.Index, entry.Term, c.Term)
 			}
-			if err := t.checkEntry(entry); err != nil {
+			if err := t.checkEntry(c, entry); err != nil {
 				return fmt.Errorf("append: entry %d: %w", entry.Index, err)
 			}
 		}
@@ -294,14 +295,18 @@ func (t *transport) check(command any) error {
 // notAdmitted is what a leader looks for in a refusal, which comes to it as text.
 const notAdmitted = "the entry is not admitted"
 
-func (t *transport) checkEntry(entry *raft.Log) error {
+func (t *transport) checkEntry(c *raft.AppendEntriesRequest, entry *raft.Log) error {
 	switch entry.Type {
 	case raft.LogCommand:
 		if len(entry.Data) > MaxPayload {
 			return errTooLarge(len(entry.Data))
 		}
 		if t.admit != nil {
-			if err := t.admit(entry.Data); err != nil {
+			proposer := ""
+			if entry.Term == c.Term {
+				proposer = string(c.ID)
+			}
+			if err := t.admit(proposer, entry.Data); err != nil {
 				return fmt.Errorf("%s: %w", notAdmitted, err)
 			}
 		}

@@ -18,7 +18,7 @@ func (n *network) clocks() map[string]*atomic.Int64 {
 	n.tune = func(c *Config) {
 		mine := ahead[c.ID]
 		c.Now = func() time.Time { return time.Now().Add(time.Duration(mine.Load())) }
-		c.Admit = func(payload []byte) error {
+		c.Admit = func(_ string, payload []byte) error {
 			if time.UnixMilli(int64(binary.BigEndian.Uint64(payload))).Sub(c.Now()) > 30*time.Second {
 				return errors.New("the leader's stamp is ahead")
 			}

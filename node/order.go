@@ -91,11 +91,18 @@ const maxStampAhead = 30 * time.Second
 
 // admitEntry refuses what is no entry at all, which no leader of ours proposes, and a
 // leader's stamp that is too far ahead, which time cures. Signatures are the law's
-// affair: what is not signed leaves nothing, on every replica alike.
-func (n *Node) admitEntry(payload []byte) error {
+// affair: what is not signed leaves nothing, on every replica alike. Who has stamped an
+// entry stands in the leaf, and is accused of what is wrong with the stamp: so a leader
+// names itself.
+func (n *Node) admitEntry(proposer string, payload []byte) error {
 	entry, err := risk.DecodeEntry(payload)
 	if err != nil {
 		return err
+	}
+	if proposer != "" {
+		if id, _, err := splitServer(proposer); err != nil || id != entry.Proposer {
+			return fmt.Errorf("the entry says that node %s has stamped it, and %s leads", entry.Proposer, proposer)
+		}
 	}
 	if ahead := time.UnixMilli(entry.At).Sub(n.now()); ahead > maxStampAhead {
 		return fmt.Errorf("the leader's stamp is %s ahead of this node's clock; at most %s are taken", ahead, maxStampAhead)

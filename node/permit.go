@@ -18,7 +18,41 @@ func (n *Node) permitStep(before, after []consensus.Server, pending []consensus.
 	if err != nil {
 		return err
 	}
+	if err := keepsVoters(nodes, before, after); err != nil {
+		return err
+	}
 	return stepFollows(nodes, before, after)
+}
+
+// keepsVoters refuses a step that takes a vote away and leaves no majority of the nodes
+// that the records name as voters. One node at a time may begin a new life; a leader
+// that takes away one after the other would be left alone with the network.
+func keepsVoters(nodes []*risk.PutNode, before, after []consensus.Server) error {
+	recorded, had, has := 0, 0, 0
+	for _, record := range nodes {
+		if record.Suffrage != risk.Voter {
+			continue
+		}
+		recorded++
+		if votesFor(before, record.Node) {
+			had++
+		}
+		if votesFor(after, record.Node) {
+			has++
+		}
+	}
+	if has < had && 2*has <= recorded {
+		return fmt.Errorf("the step leaves %d voters of the %d that the records name", has, recorded)
+	}
+	return nil
+}
+
+// votesFor reports whether a node has a vote in some life.
+func votesFor(list []consensus.Server, node risk.ID) bool {
+	return slices.ContainsFunc(list, func(s consensus.Server) bool {
+		id, _, err := splitServer(s.ID)
+		return err == nil && s.Voter && id == node
+	})
 }
 
 // stepFollows says why a step does not follow from the records. A server may go while

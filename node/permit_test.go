@@ -91,6 +91,50 @@ func TestTheServersOfAnImageFollowFromItsRecords(t *testing.T) {
 	}
 }
 
+// A leader names itself in what it stamps, or another would be accused of the stamp.
+func TestALeaderStampsInItsOwnName(t *testing.T) {
+	now := time.UnixMilli(1_750_000_000_000)
+	n := &Node{now: func() time.Time { return now }}
+	e := risk.Entry{At: now.UnixMilli(), Proposer: risk.ID{7}, Signed: &risk.Signed{Header: []byte("header")}}
+	for proposer, wanted := range map[string]bool{"": true, risk.ID{7}.String(): true, risk.ID{7}.String() + "+2": true,
+		risk.ID{8}.String(): false, "nobody": false} {
+		if err := n.admitEntry(proposer, e.Encode()); (err == nil) != wanted {
+			t.Errorf("by %q: %v", proposer, err)
+		}
+	}
+}
+
+// One voter at a time may begin a new life; who is left must be most of those that the
+// records name.
+func TestALeaderDoesNotRemoveTheVotersOneByOne(t *testing.T) {
+	record := func(id byte, s risk.Suffrage) *risk.PutNode {
+		return &risk.PutNode{Node: risk.ID{id}, Name: string('a' + id), Suffrage: s}
+	}
+	server := func(id byte, voter bool) consensus.Server {
+		return consensus.Server{ID: risk.ID{id}.String(), Voter: voter}
+	}
+	three := []*risk.PutNode{record(1, risk.Voter), record(2, risk.Voter), record(3, risk.Voter)}
+	all := []consensus.Server{server(1, true), server(2, true), server(3, true)}
+	for name, c := range map[string]struct {
+		nodes         []*risk.PutNode
+		before, after []consensus.Server
+		allowed       bool
+	}{
+		"one of three goes":          {three, all, all[:2], true},
+		"then another":               {three, all[:2], all[:1], false},
+		"then another loses a vote":  {three, all[:2], []consensus.Server{all[0], server(2, false)}, false},
+		"one of two":                 {three[:2], all[:2], all[:1], false},
+		"whom the records let go":    {[]*risk.PutNode{three[0], record(2, risk.NonVoter)}, all[:2], all[:1], true},
+		"a network that is founded":  {three, all[:1], []consensus.Server{all[0], server(2, false)}, true},
+		"a server without a vote":    {three, append(all[:2:2], server(4, false)), all[:2], true},
+		"a new life takes its place": {three, all[:2], append(all[:2:2], consensus.Server{ID: risk.ID{3}.String() + "+1", Voter: true}), true},
+	} {
+		if err := keepsVoters(c.nodes, c.before, c.after); (err == nil) != c.allowed {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestWhatIsNoEntryIsNotAdmitted(t *testing.T) {
 	now := time.UnixMilli(1_750_000_000_000)
 	n := &Node{now: func() time.Time { return now }}
@@ -114,7 +158,7 @@ func TestWhatIsNoEntryIsNotAdmitted(t *testing.T) {
 		"another version":        {append([]byte{9}, good[1:]...), "entry"},
 		"two megabytes":          {append(good[:len(good):len(good)], make([]byte, 2<<20)...), "entry"},
 	} {
-		err := n.admitEntry(test.payload)
+		err := n.admitEntry("", test.payload)
 		if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %v, want %q in it", name, err, test.says)
 		}

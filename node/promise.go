@@ -23,11 +23,12 @@ import (
 // and where its disk is lost.
 const promiseWithin = 30 * time.Second
 
-// promise signs the leader's word; nil if this node signs nothing, or the command
-// would leave nothing under this stamp.
+// promise signs the leader's word; nil if this node signs nothing, if the command would
+// leave nothing under this stamp, or if it ends before the word would be due: a change
+// of leaders takes longer than some commands live.
 func (n *Node) promise(signed *risk.Signed, at int64) []byte {
 	command, err := risk.DecodeCommand(signed.Header)
-	if err != nil || command.NotAfter < at || command.Time > at+risk.MaxAheadMillis || command.Params.Kind() == risk.KindResetTime {
+	if err != nil || command.NotAfter < at+promiseWithin.Milliseconds() || command.Time > at+risk.MaxAheadMillis || command.Params.Kind() == risk.KindResetTime {
 		return nil
 	}
 	net, err := n.store.Network()
@@ -38,7 +39,7 @@ func (n *Node) promise(signed *risk.Signed, at int64) []byte {
 	if err != nil {
 		return nil
 	}
-	by := min(at+promiseWithin.Milliseconds(), command.NotAfter)
+	by := at + promiseWithin.Milliseconds()
 	note, err := ledger.SignPromise(ledger.Promise{Origin: net.Origin, Command: ledger.Hash(signed.ID()), At: at, By: by, NotAfter: command.NotAfter}, signer)
 	if err != nil {
 		return nil

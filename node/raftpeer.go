@@ -60,12 +60,16 @@ func (p raftPeer) SpeaksFor(server string) error {
 	if err != nil || len(nodes) == 0 {
 		return err
 	}
+	known := false
 	for _, record := range nodes {
 		if record.Node == id && record.Name == p.who.Name && record.Institution == p.who.Institution {
 			return nil
 		}
+		known = known || record.Node == id
 	}
-	if p.node.learned.holds(newcomer{id, p.who.Institution, p.who.Name}) {
+	// What others say is for who has no record here: it must not give a voice that
+	// somebody has to another.
+	if !known && p.node.learned.holds(newcomer{id, p.who.Institution, p.who.Name}) {
 		return nil
 	}
 	p.node.learnSoon()
@@ -127,10 +131,14 @@ func (n *Node) learn() map[newcomer]bool {
 	})
 	count := map[newcomer]int{}
 	for _, nodes := range said {
+		named := map[newcomer]bool{} // each voter speaks once, however often it says so
 		for _, one := range nodes {
 			if id, err := risk.ParseID(one.Id); err == nil {
-				count[newcomer{id, one.Institution, one.Name}]++
+				named[newcomer{id, one.Institution, one.Name}] = true
 			}
+		}
+		for k := range named {
+			count[k]++
 		}
 	}
 	believed := map[newcomer]bool{}

@@ -21,8 +21,12 @@ func (s *Store) ForeseeNodes(entries []Entry) (nodes []*risk.PutNode, err error)
 		apart.now.Store(m)
 		c := apart.begin()
 		defer c.txn.Discard()
+		applied := 0
 		for i := range entries {
-			if !c.hasRoom() {
+			if !touchesNodes(&entries[i]) {
+				continue // reports come by the megabyte, and would not fit
+			}
+			if applied++; applied > 1 && !c.hasRoom() {
 				return errFar
 			}
 			if err := c.apply(&entries[i], new(Applied)); err != nil {
@@ -33,6 +37,27 @@ func (s *Store) ForeseeNodes(entries []Entry) (nodes []*risk.PutNode, err error)
 		return err
 	})
 	return nodes, err
+}
+
+// touchesNodes reports whether a command can have to do with node records: all but
+// those that carry reports and texts.
+func touchesNodes(e *Entry) bool {
+	if e.Kind != Command {
+		return true
+	}
+	entry, err := risk.DecodeEntry(e.Data)
+	if err != nil {
+		return true // the law says what it is
+	}
+	command, err := risk.DecodeCommand(entry.Signed.Header)
+	if err != nil {
+		return true
+	}
+	switch command.Params.Kind() {
+	case risk.KindListings, risk.KindPublishRules, risk.KindFeedback, risk.KindProtect:
+		return false
+	}
+	return true
 }
 
 // nodes lists the node records by name.

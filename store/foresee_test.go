@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/risknet/risknet/risk"
@@ -38,6 +39,29 @@ func TestForeseenNodesAreThoseThatComeAndNothingHasChanged(t *testing.T) {
 	mustApply(t, other, w.entries)
 	if s.Head() != other.Head() {
 		t.Fatal("the question has left something")
+	}
+}
+
+// However many reports are on their way, a step of the configuration behind them can be
+// judged: a server that could not would follow nobody any more.
+func TestNodesAreForeseenBehindMegabytesOfReports(t *testing.T) {
+	w := newWorld()
+	s := open(t, t.TempDir(), Options{Network: w.network, MemTableBytes: MinMemTableBytes})
+	defer s.Close()
+	mustApply(t, s, w.entries)
+	applied := len(w.entries)
+	for i := range 12 {
+		var many []int
+		for n := range 500 {
+			many = append(many, 1000*i+n)
+		}
+		w.publish(w.acq, strings.Repeat("x", risk.MaxTextBytes), many...)
+	}
+	w.propose(w.hub, &risk.PutNode{Node: risk.ID{'n'}, Name: "n", Institution: "i", Raft: "n:1", API: "a", HTTP: "h",
+		Suffrage: risk.Voter, LogKey: publicOf(w.hub.keys[0])}, nil, nil)
+	nodes, err := s.ForeseeNodes(w.entries[applied:])
+	if err != nil || len(nodes) != 1 {
+		t.Errorf("%d nodes, %v", len(nodes), err)
 	}
 }
 
