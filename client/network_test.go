@@ -119,7 +119,7 @@ func (n *network) Export(_ context.Context, _ bool, each func(*apiv1.Listing) er
 			continue
 		}
 		m := &apiv1.Listing{Id: id.String(), Kind: key.Kind.String(), Epoch: 1, Token: key.Token[:], Code: uint32(key.Code),
-			List: key.List.String(), Reporter: l.Reporter.String(), Origin: l.Item.Origin.Kind.String()}
+			List: key.List.String(), Reporter: l.Reporter.String(), Origin: l.Item.Origin.Kind.String(), SourceDateMs: l.Item.SourceDate}
 		if !l.Item.Origin.Ref.IsZero() {
 			m.OriginRef = l.Item.Origin.Ref.String()
 		}

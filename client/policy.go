@@ -43,6 +43,10 @@ type PolicyText struct {
 	Cases    []CaseText        `yaml:"cases" json:"cases"`
 }
 
+// policyFields are the keys of a policy's text.
+var policyFields = []string{"version", "tiers", "copied", "kinds", "name", "fade_days", "trust", "penalty", "least_precision",
+	"step_up", "hold_funds", "deny", "cases"}
+
 // CaseText is how long a case of one code speaks.
 type CaseText struct {
 	Code uint16 `yaml:"code" json:"code"`
@@ -68,6 +72,15 @@ func ReadPolicy(in io.Reader) (*risk.Policy, error) {
 	text, err := io.ReadAll(io.LimitReader(in, 1<<20))
 	if err != nil {
 		return nil, err
+	}
+	var given map[string]any
+	if err := yaml.Unmarshal(text, &given); err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	for _, name := range policyFields {
+		if _, ok := given[name]; !ok {
+			return nil, fmt.Errorf("%s: is missing, and would be nothing; begin from what policy show prints", name)
+		}
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)

@@ -127,6 +127,9 @@ func (run *importing) compare(ctx context.Context) (takenBack, error) {
 		if listed || !known && !run.Sync {
 			return nil
 		}
+		if !known && l.SourceDateMs > run.Template.Item.SourceDate && run.Template.Item.SourceDate > 0 {
+			return nil // reported from a newer file than this one
+		}
 		id, err := risk.ParseItemID(l.Id)
 		if known {
 			found.ended = append(found.ended, id)

@@ -301,3 +301,15 @@ func numberedLines(n int) string {
 	}
 	return b.String()
 }
+
+// An older file than the one that was imported last does not know what came since.
+func TestAnOlderFileLiftsNothingNewer(t *testing.T) {
+	n := newNetwork(t)
+	newSource(t, n, risk.KindDevice, "source_date", "2026-06-01").imports("a\nb\nc\n")
+	if got := newSource(t, n, risk.KindDevice, "source_date", "2026-05-01").syncs("a\nb\n"); got.err != nil || got.Lifted != 0 {
+		t.Errorf("of May: lifted %d (%v)", got.Lifted, got.err)
+	}
+	if got := newSource(t, n, risk.KindDevice, "source_date", "2026-07-01").syncs("a\nb\n"); got.err != nil || got.Lifted != 1 {
+		t.Errorf("of July: lifted %d (%v)", got.Lifted, got.err)
+	}
+}

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -64,6 +65,21 @@ func (w World) Generate() []Payment {
 	slices.SortStableFunc(all, func(a, b Payment) int { return int(a.At - b.At) })
 	w.defraud(r, all)
 	return all
+}
+
+// Check says what is wrong with a world.
+func (w World) Check() error {
+	switch {
+	case w.Days < 1 || w.Customers < 1 || w.Terminals < 1:
+		return errors.New("days, customers and terminals: give 1 or more of each")
+	case w.Days > 3650 || w.Customers > 1_000_000 || w.Terminals > 1_000_000:
+		return errors.New("days, customers and terminals: give at most 3,650 days and a million of the others")
+	case !(w.Radius > 0):
+		return errors.New("radius: give more than 0; nobody pays at a terminal otherwise")
+	case w.TerminalsPerDay < 0 || w.TerminalDays < 0 || w.CustomersPerDay < 0 || w.CustomerDays < 0:
+		return errors.New("frauds a day, and their days: give 0 or more")
+	}
+	return nil
 }
 
 // settle puts customers and terminals in their places.

@@ -76,6 +76,9 @@ func Run(ctx context.Context, payments []Payment, o Options) (*Result, error) {
 	if o.Institutions == 0 {
 		return nil, fmt.Errorf("institutions: must be 1 or more")
 	}
+	if o.Delay < 0 || o.Life <= 0 {
+		return nil, fmt.Errorf("delay: must not be negative, and life must be more than 0")
+	}
 	if len(payments) == 0 {
 		return nil, fmt.Errorf("file: holds no payment")
 	}

@@ -142,7 +142,7 @@ func (p *Policy) Check() error {
 	case p.StepUp == 0:
 		return refuse(BadField, "step_up", "is 0; then a report of nothing would stop a payment")
 	case p.Fade == 0 || p.Trust == 0:
-		return refuse(BadField, "fade", "and trust must be 1 or more")
+		return refuse(BadField, "fade_days", "must be 1 or more, and so must trust")
 	case len(p.Cases) > MaxCases:
 		return refuse(TooMany, "cases", "%d codes are given; at most %d are allowed", len(p.Cases), MaxCases)
 	}

@@ -168,6 +168,7 @@ func (s *step) beginProtection(id ItemID, it *Item, body Body) (Outcome, error) 
 	if err := s.Put(Change{Key: p.key(), New: p.appendTo(nil), NewDue: p.purgeAt()}); err != nil {
 		return Outcome{}, err
 	}
+	s.count(it.Scope, 1) // checks ask for it from now on
 	if body.Erased() {
 		return Outcome{Status: Created}, nil
 	}
@@ -207,5 +208,6 @@ func (s *step) removeProtection(key []byte) error {
 	if err := s.DropBody(p.ID); err != nil {
 		return err
 	}
+	s.count(p.Scope, -1)
 	return s.Put(Change{Key: key, Old: raw, OldDue: p.purgeAt()})
 }

@@ -147,3 +147,32 @@ func TestAShelterIsForExactlyWhatIsProtected(t *testing.T) {
 		}
 	}
 }
+
+// A prefix under protection is asked for by every check, also if no listing has its
+// length; otherwise the protection would be there and do nothing.
+func TestTheScopeOfAProtectionIsInUse(t *testing.T) {
+	w := newWorld2(t)
+	inUse := func() uint64 {
+		scopes, err := LoadScopes(w.st)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range scopes.Counts {
+			if c.Scope == (Scope{FamilyIPv4, 12}) {
+				return c.Listings
+			}
+		}
+		return 0
+	}
+	item, body := protecting(KindIP, 1, w.now+day)
+	item.Scope = Scope{FamilyIPv4, 12}
+	if res := w.protect(2, []Item{item}, []Body{body}); inUse() != 1 {
+		t.Fatalf("it is %s, and %d use the scope", cameTo(res), inUse())
+	}
+	w.now += RetentionMillis + 2*day
+	rules := bodyOf([]byte("r"))
+	w.accepted(w.command(hub, 1, &PublishRules{Hash: sha(rules.Data)}, Item{Op: ItemDocument, Commitment: rules.Commit()}), []Body{rules})
+	if inUse() != 0 {
+		t.Errorf("the scope of a protection that is gone is still asked for")
+	}
+}

@@ -82,7 +82,7 @@ type Epochs struct{ Live []OpenEpoch }
 //	key h | u32 last | u32 active
 type RulesHead struct{ Last, Active uint32 }
 
-// Scopes counts the listings of each scope, so that checks ask no more than is
+// Scopes counts the listings and protections of each scope, so that checks ask no more than is
 // in use. Since is the size of the ledger from which on exactly these scopes and
 // token epochs have been in use: whoever made tokens under a smaller one may
 // have left out what must be asked.

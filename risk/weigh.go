@@ -39,9 +39,8 @@ type voice struct {
 // copied list adds nothing to what somebody knows from a case of its own, which it may
 // well be a copy of; where there are copies alone, the strongest is one voice.
 //
-// One origin is at most a reason to verify. More needs a second, independent one, or
-// an authority's word: the hub's, or that of two institutions who name the same
-// authority, because anybody can claim one.
+// One origin is at most a reason to verify. More needs a second, independent one, or an
+// authority's word, which the hub alone passes on, because anybody can claim one.
 func (p *Policy) Weigh(now int64, all []*Standing) Weight {
 	w := Weight{Precision: 1000, AtMost: Observe, Policy: p.Version}
 	var voices []voice
@@ -169,9 +168,9 @@ func (p *Policy) join(w *Weight, voices []voice) {
 	doubt := int64(1000)
 	w.Named = len(voices) > 0
 	onlyCopies := !slices.ContainsFunc(voices, func(v voice) bool { return v.origin.Kind != OriginCopy })
-	for i, v := range voices {
+	for _, v := range voices {
 		w.Named = w.Named && v.named
-		w.Authority = w.Authority || v.origin.Kind == OriginAuthority && (v.hub || seconded(v, voices[:i]))
+		w.Authority = w.Authority || v.hub && v.origin.Kind == OriginAuthority
 		if slices.Contains(heard, v.reporter) {
 			continue
 		}
@@ -188,11 +187,6 @@ func (p *Policy) join(w *Weight, voices []voice) {
 		}
 	}
 	w.Origins, w.Confidence = len(origins), uint16(1000-doubt)
-}
-
-// seconded reports whether another institution names the same authority.
-func seconded(v voice, others []voice) bool {
-	return slices.ContainsFunc(others, func(o voice) bool { return o.origin == v.origin && o.reporter != v.reporter })
 }
 
 func (p *Policy) atMost(w *Weight) Advice {

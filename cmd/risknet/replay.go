@@ -100,7 +100,12 @@ func newGenerateCommand() *cobra.Command {
 and three sorts of fraud: large amounts, terminals that are taken over, cards that leak.
 The same flags give the same file.`,
 		Example: "  risknet replay generate --seed 7 --days 120 > payments.csv", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return replay.Write(cmd.OutOrStdout(), w.Generate()) }}
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := w.Check(); err != nil {
+				return usageError{err.Error()}
+			}
+			return replay.Write(cmd.OutOrStdout(), w.Generate())
+		}}
 	flags := cmd.Flags()
 	flags.Uint64Var(&w.Seed, "seed", w.Seed, "of the random numbers")
 	flags.IntVar(&w.Customers, "customers", w.Customers, "how many")
