@@ -206,6 +206,8 @@ func (c *court) brokenPromise() (*Finding, error) {
 			return nil, fmt.Errorf("absence[%d]: %w", i, err)
 		case absence.Command != promise.Command:
 			return nil, fmt.Errorf("absence[%d]: is about another command", i)
+		case absence.Promise != promise.Hash():
+			return nil, fmt.Errorf("absence[%d]: denies another promise of the command", i)
 		case absence.Time < promise.By+denialTolerance.Milliseconds():
 			return nil, fmt.Errorf("absence[%d]: was said %d ms after the promised time, which is too soon", i, absence.Time-promise.By)
 		case by.Node == leader.Node:

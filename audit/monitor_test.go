@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"slices"
 	"strings"
@@ -137,6 +138,22 @@ func (w *world) droppedPromise(t *testing.T) {
 	w.isShown(alarms, BrokenPromise, w.net.Plan.Nodes[leader].Name)
 	if again := w.poll(m); len(again) > 0 {
 		t.Errorf("it is said again: %v", again)
+	}
+
+	// What was denied was this promise. With another that the leader made of the same
+	// command, and may have kept, it shows nothing.
+	at := slices.IndexFunc(alarms, func(a Alarm) bool { return len(a.Evidence) > 0 })
+	var other Evidence
+	w.must(json.Unmarshal(alarms[at].Evidence, &other))
+	kept := promise
+	kept.NotAfter++
+	swapped, err := ledger.SignPromise(kept, signer)
+	w.must(err)
+	other.Promise = string(swapped)
+	data, err := other.Encode()
+	w.must(err)
+	if finding, err := VerifyEvidence(data, w.id, nil); err == nil {
+		t.Errorf("denials of one promise accuse of another: %s", finding.Text)
 	}
 
 	// Not one moment too soon: before its time a promise is not broken.

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -32,20 +33,25 @@ func (p Promise) Text() string {
 	return fmt.Sprintf("%s/promise\n%x\n%d\n%d\n%d\n", p.Origin, p.Command, p.At, p.By, p.NotAfter)
 }
 
+// Hash names a promise by what it says: the SHA-256 of its text.
+func (p Promise) Hash() Hash { return sha256.Sum256([]byte(p.Text())) }
+
 // Absence is a node's word that at some time a command was no leaf of its ledger,
-// which had this size and root.
+// which had this size and root. It denies one promise and no other: what a node has
+// forgotten it could be made to deny, by a promise that somebody makes up later.
 type Absence struct {
 	Origin  string
 	Command Hash
+	Promise Hash  // see [Promise.Hash]
 	Time    int64 // by the node's own clock, milliseconds since 1970
 	Size    uint64
 	Root    Hash
 }
 
-// Text is what is signed: <origin>/absence, the command's id in hex, time, size, and
-// the root in base64.
+// Text is what is signed: <origin>/absence, the command's id and the promise's hash in
+// hex, time, size, and the root in base64.
 func (a Absence) Text() string {
-	return fmt.Sprintf("%s/absence\n%x\n%d\n%d\n%s\n", a.Origin, a.Command, a.Time, a.Size, base64.StdEncoding.EncodeToString(a.Root[:]))
+	return fmt.Sprintf("%s/absence\n%x\n%x\n%d\n%d\n%s\n", a.Origin, a.Command, a.Promise, a.Time, a.Size, base64.StdEncoding.EncodeToString(a.Root[:]))
 }
 
 // SignPromise and SignAbsence make signed notes.
@@ -83,12 +89,12 @@ func OpenPromise(signed []byte, verifier Verifier) (Promise, error) {
 // OpenAbsence verifies a note and reads the absence in it.
 func OpenAbsence(signed []byte, verifier Verifier) (Absence, error) {
 	var a Absence
-	lines, err := openStatement(signed, "absence", 5, verifier)
+	lines, err := openStatement(signed, "absence", 6, verifier)
 	if err != nil {
 		return a, err
 	}
 	a.Origin = verifier.Name()
-	root, err := base64.StdEncoding.DecodeString(lines[4])
+	root, err := base64.StdEncoding.DecodeString(lines[5])
 	if err == nil && len(root) != len(a.Root) {
 		err = fmt.Errorf("root has %d bytes", len(root))
 	}
@@ -97,7 +103,7 @@ func OpenAbsence(signed []byte, verifier Verifier) (Absence, error) {
 	}
 	a.Root = Hash(root)
 	var size int64
-	err = errors.Join(hexInto(&a.Command, lines[1]), decimal(&a.Time, lines[2]), decimal(&size, lines[3]))
+	err = errors.Join(hexInto(&a.Command, lines[1]), hexInto(&a.Promise, lines[2]), decimal(&a.Time, lines[3]), decimal(&size, lines[4]))
 	a.Size = uint64(size)
 	if err == nil && a.Text() != strings.Join(lines, "\n")+"\n" {
 		err = errSpelling
@@ -122,7 +128,7 @@ func openStatement(signed []byte, word string, count int, verifier Verifier) ([]
 func hexInto(into *Hash, text string) error {
 	raw, err := hex.DecodeString(text)
 	if err != nil || len(raw) != len(into) {
-		return fmt.Errorf("%q is not a command's id in hex", text)
+		return fmt.Errorf("%q is not a hash in hex", text)
 	}
 	*into = Hash(raw)
 	return nil

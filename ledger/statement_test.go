@@ -9,7 +9,7 @@ func TestStatements(t *testing.T) {
 	signer := must[Signer](t)(NewSigner(testOrigin, testKey(1)))
 	verifier := must[Verifier](t)(NewVerifier(testOrigin, publicOf(testKey(1))))
 	promise := Promise{Origin: testOrigin, Command: Hash{1, 2}, At: 1_700_000_000_000, By: 1_700_000_030_000, NotAfter: 1_700_000_900_000}
-	absence := Absence{Origin: testOrigin, Command: Hash{1, 2}, Time: 1_700_000_040_000, Size: 5, Root: Hash{9}}
+	absence := Absence{Origin: testOrigin, Command: Hash{1, 2}, Promise: promise.Hash(), Time: 1_700_000_040_000, Size: 5, Root: Hash{9}}
 	p := must[[]byte](t)(SignPromise(promise, signer))
 	a := must[[]byte](t)(SignAbsence(absence, signer))
 	if got, err := OpenPromise(p, verifier); err != nil || got != promise {

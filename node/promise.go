@@ -176,7 +176,7 @@ func (s *commandService) Absent(_ context.Context, req *apiv1.AbsentRequest) (*a
 	if err != nil {
 		return nil, internal(err)
 	}
-	note, err := ledger.SignAbsence(ledger.Absence{Origin: promise.Origin, Command: promise.Command,
+	note, err := ledger.SignAbsence(ledger.Absence{Origin: promise.Origin, Command: promise.Command, Promise: promise.Hash(),
 		Time: n.now().UnixMilli(), Size: head.Size, Root: ledger.Hash(head.Root)}, signer)
 	if err != nil {
 		return nil, internal(err)

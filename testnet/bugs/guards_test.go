@@ -184,6 +184,8 @@ var guards = map[string]bug{
 		"want := r.options.Network; !want.IsZero() && net.ID != want", "want := r.options.Network; false && net.ID != want", "audit", "TestAuditOfASmallNetwork"},
 	"a broken promise is asked about": {"audit/monitor.go",
 		"return m.promises(ctx, nodes)", "_ = nodes\n\treturn nil", "audit", "TestMonitor"},
+	"an absence denies one promise": {"audit/evidence.go",
+		"case absence.Promise != promise.Hash():", "case false:", "audit", "TestMonitor$"},
 	"stamps are held to cosignatures": {"audit/monitor.go",
 		"m.backdated(signed)", "", "audit", "TestMonitorSeesBackdating"},
 	"two histories are compared": {"audit/monitor.go",
