@@ -90,12 +90,22 @@ func (m *Monitor) poll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, n := range nodes {
-		if err := m.compare(ctx, n); err != nil {
-			return err
+	var faults []error
+	for _, n := range nodes { // one that answers badly does not keep us from the others
+		if err := m.compareInTime(ctx, n); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", n.Name, err))
 		}
 	}
-	return m.promises(ctx, nodes)
+	return errors.Join(append(faults, m.promises(ctx, nodes))...)
+}
+
+// nodePatience is how long one node may take to show what contradicts us or does not.
+const nodePatience = time.Minute
+
+func (m *Monitor) compareInTime(ctx context.Context, n *risk.PutNode) error {
+	ctx, cancel := context.WithTimeout(ctx, nodePatience)
+	defer cancel()
+	return m.compare(ctx, n)
 }
 
 func (m *Monitor) begin() (err error) {
@@ -291,8 +301,8 @@ func (m *Monitor) promises(ctx context.Context, nodes []*risk.PutNode) error {
 
 // promised asks the nodes about a command that was promised and is no leaf.
 func (m *Monitor) promised(ctx context.Context, id risk.Hash, note string, nodes []*risk.PutNode) error {
-	promise, ok := openPromise(note, m.Log.origin, nodes)
-	if !ok || risk.Hash(promise.Command) != id {
+	promise, leader := openPromise(note, m.Log.origin, nodes)
+	if leader == nil || risk.Hash(promise.Command) != id {
 		m.alarm(Alarm{Text: fmt.Sprintf("the promise of command %s is signed by no node of the network, or is about another", id)})
 		m.settled[id] = true
 		return nil
@@ -300,33 +310,63 @@ func (m *Monitor) promised(ctx context.Context, id risk.Hash, note string, nodes
 	if m.Now().UnixMilli() < promise.By+2*denialTolerance.Milliseconds() {
 		return nil
 	}
-	e := &Evidence{Kind: BrokenPromise, Promise: note}
-	for _, n := range nodes {
-		absence, err := m.Nodes.Absent(ctx, n, note)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err == nil && absence != "" {
-			e.Absence = append(e.Absence, absence)
-		}
-	}
-	if len(e.Absence) == 0 {
-		return nil // it is a leaf that we have not read yet, or nobody answers
+	text := fmt.Sprintf("command %s was promised and is not a leaf", id)
+	denials, enough, err := m.denials(ctx, note, promise, leader, nodes)
+	switch {
+	case err != nil || len(denials) == 0:
+		return err // it is a leaf that we have not read yet, or nobody answers
+	case !enough: // others may answer the next time
+		m.alarm(Alarm{Text: text + " (no evidence yet: neither the leader itself nor nodes of two other institutions say so)"})
+		return nil
 	}
 	m.settled[id] = true
-	m.accuse(fmt.Sprintf("command %s was promised and is not a leaf", id), e, nil)
+	m.accuse(text, &Evidence{Kind: BrokenPromise, Promise: note, Absence: denials}, nil)
 	return nil
 }
 
-func openPromise(note, origin string, nodes []*risk.PutNode) (ledger.Promise, bool) {
+// denials asks the nodes until enough of them deny a promise: the leader itself, or
+// nodes of two other institutions. What is no such denial is passed over; it must not
+// spoil the others.
+func (m *Monitor) denials(ctx context.Context, note string, promise ledger.Promise, leader *risk.PutNode, nodes []*risk.PutNode) (said []string, enough bool, err error) {
+	var others []*risk.PutNode
+	for _, n := range nodes {
+		absence, err := m.Nodes.Absent(ctx, n, note)
+		if ctx.Err() != nil {
+			return nil, false, ctx.Err()
+		}
+		if err != nil || !denies(absence, promise, m.Log.origin, n) {
+			continue
+		}
+		if n.Node == leader.Node {
+			return []string{absence}, true, nil
+		}
+		if more := addInstitution(others, n, leader); len(more) > len(others) && len(others) < 2 {
+			others, said = more, append(said, absence)
+		}
+	}
+	return said, len(others) >= 2, nil
+}
+
+// denies holds an absence to what a court will ask of it.
+func denies(note string, promise ledger.Promise, origin string, by *risk.PutNode) bool {
+	key, err := ledger.NewVerifier(origin, by.LogKey.Bytes[:])
+	if err != nil {
+		return false
+	}
+	absence, err := ledger.OpenAbsence([]byte(note), key)
+	return err == nil && absence.Promise == promise.Hash() && absence.Time >= promise.By+denialTolerance.Milliseconds()
+}
+
+// openPromise also gives the node that signed it, nil if none did.
+func openPromise(note, origin string, nodes []*risk.PutNode) (ledger.Promise, *risk.PutNode) {
 	for _, n := range nodes {
 		key, err := ledger.NewVerifier(origin, n.LogKey.Bytes[:])
 		if err != nil {
 			continue
 		}
 		if promise, err := ledger.OpenPromise([]byte(note), key); err == nil {
-			return promise, true
+			return promise, n
 		}
 	}
-	return ledger.Promise{}, false
+	return ledger.Promise{}, nil
 }

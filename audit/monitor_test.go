@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"slices"
@@ -156,6 +157,11 @@ func (w *world) droppedPromise(t *testing.T) {
 		t.Errorf("denials of one promise accuse of another: %s", finding.Text)
 	}
 
+	// An accused that talks nonsense spoils nothing: two other institutions say it too.
+	muddled := w.monitor(muddle{Network{TLS: w.tls}, w.net.Plan.Nodes[leader].Name})
+	muddled.Outbox = outboxWith(muddled.Outbox, id, string(note))
+	w.isShown(w.poll(muddled), BrokenPromise, w.net.Plan.Nodes[leader].Name)
+
 	// Not one moment too soon: before its time a promise is not broken.
 	early := w.monitor(nil)
 	promise.By = time.Now().Add(time.Minute).UnixMilli()
@@ -175,6 +181,19 @@ func outboxWith(read func() (map[risk.Hash]*client.Sent, error), id ledger.Hash,
 		}
 		return sent, err
 	}
+}
+
+// muddle has one node answer nonsense about a promise.
+type muddle struct {
+	Network
+	node string
+}
+
+func (o muddle) Absent(ctx context.Context, n *risk.PutNode, promise string) (string, error) {
+	if n.Name == o.node {
+		return strings.Repeat("nonsense ", 2000), nil
+	}
+	return o.Network.Absent(ctx, n, promise)
 }
 
 // otherLedger shows the history of one node otherwise than it is.
