@@ -39,11 +39,27 @@ type OutboxLine struct {
 
 // OpenOutbox opens the file, or begins it.
 func OpenOutbox(path string) (*Outbox, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
+	if err == nil {
+		err = endLine(file)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("outbox: %w; name a file that can be written", err)
 	}
 	return &Outbox{file: file}, nil
+}
+
+// endLine ends a line that a crash has cut off, so that the next one stands by itself.
+func endLine(file *os.File) error {
+	last := []byte{'\n'}
+	end, err := file.Seek(0, io.SeekEnd)
+	if err == nil && end > 0 {
+		_, err = file.ReadAt(last, end-1)
+	}
+	if err == nil && last[0] != '\n' {
+		_, err = file.Write([]byte{'\n'})
+	}
+	return err
 }
 
 // Close closes the file.
@@ -55,7 +71,14 @@ func (o *Outbox) sending(signed *risk.Signed) error {
 	if o == nil {
 		return nil
 	}
-	return o.write(OutboxLine{Command: signed.ID().String()})
+	if err := o.write(OutboxLine{Command: signed.ID().String()}); err != nil {
+		return err
+	}
+	// What was sent and is not here would look like the work of a thief.
+	if err := o.file.Sync(); err != nil {
+		return fmt.Errorf("outbox: %w; nothing is sent that could not be noted", err)
+	}
+	return nil
 }
 
 // heard notes an answer.
@@ -105,8 +128,8 @@ type Sent struct {
 	Leaf     *uint64 // where it was said to stand
 }
 
-// ReadOutbox gives what the file says, by command. A last line that is cut off, by
-// a crash, is left out.
+// ReadOutbox gives what the file says, by command. A line that is cut off, by a crash
+// or a full disk, is left out: what it would have named was not sent.
 func ReadOutbox(in io.Reader) (map[risk.Hash]*Sent, error) {
 	sent := map[risk.Hash]*Sent{}
 	lines := bufio.NewReaderSize(in, 64<<10)
@@ -123,7 +146,7 @@ func ReadOutbox(in io.Reader) (map[risk.Hash]*Sent, error) {
 		}
 		var line OutboxLine
 		if err := json.Unmarshal(text, &line); err != nil {
-			return nil, fmt.Errorf("outbox: line %d: %w", n, err)
+			continue
 		}
 		id, err := hex.DecodeString(line.Command)
 		if err != nil || len(id) != len(risk.Hash{}) {
