@@ -32,12 +32,6 @@ func TestALeaderCannotForgeWhatDoesNotFollow(t *testing.T) {
 	configuration := func(servers ...raft.Server) *raft.Log {
 		return &raft.Log{Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(raft.Configuration{Servers: servers})}
 	}
-	entry := func(at time.Time, in string) *raft.Log {
-		planned, err := n.planned(in)
-		n.must(err)
-		e := &risk.Entry{At: at.UnixMilli(), Proposer: planned.ID, Signed: &risk.Signed{Header: []byte("header")}}
-		return &raft.Log{Data: e.Encode()}
-	}
 	for _, forged := range []struct {
 		name  string
 		entry *raft.Log
@@ -48,8 +42,8 @@ func TestALeaderCannotForgeWhatDoesNotFollow(t *testing.T) {
 		{"another's place", configuration(all[0], moved, all[2]), "the record of node"},
 		{"another without its vote", configuration(all[0], server(other, raft.Nonvoter), all[2]), "suffrage is voter"},
 		{"no entry", &raft.Log{Data: []byte("forged")}, "not admitted"},
-		{"an entry of tomorrow", entry(time.Now().Add(24*time.Hour), leader), "ahead of this node's clock"},
-		{"a stamp in another's name", entry(time.Now(), other), "has stamped it, and"},
+		{"an entry of tomorrow", n.stamped(time.Now().Add(24*time.Hour), leader), "ahead of this node's clock"},
+		{"a stamp in another's name", n.stamped(time.Now(), other), "has stamped it, and"},
 	} {
 		now := n.Node(victim).Status()
 		forged.entry.Index, forged.entry.Term = now.Applied+1, now.Term
@@ -87,6 +81,15 @@ func TestALeaderCannotForgeWhatDoesNotFollow(t *testing.T) {
 	}
 	n.reports("member-1", "", risk.KindIP, "192.0.2.2")
 	n.sameRoots()
+}
+
+// stamped is an entry in a node's name.
+func (n *network) stamped(at time.Time, in string) *raft.Log {
+	n.t.Helper()
+	planned, err := n.planned(in)
+	n.must(err)
+	e := &risk.Entry{At: at.UnixMilli(), Proposer: planned.ID, Signed: &risk.Signed{Header: []byte("header")}}
+	return &raft.Log{Data: e.Encode()}
 }
 
 // What is sent on one connection is bounded before anybody decodes it: 66 MiB of one
