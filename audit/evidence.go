@@ -44,8 +44,9 @@ const (
 	// TwoHistories: two checkpoints of different sizes have different leaves at one
 	// index.
 	TwoHistories EvidenceKind = "two_histories"
-	// Backdated: a leaf came later than a checkpoint that was cosigned at some
-	// time, and its stamp is much earlier than that.
+	// Backdated: a leaf came later than a checkpoint that nodes of two institutions
+	// had cosigned at some time, and its stamp is much earlier than that. One clock
+	// that is ahead must not make a liar of whoever stamps.
 	Backdated EvidenceKind = "backdated"
 )
 
@@ -112,17 +113,7 @@ func VerifyEvidence(data []byte, network risk.Hash, leaf []byte) (*Finding, erro
 		return nil, fmt.Errorf("evidence: %w", err)
 	}
 	c.leaf = leaf
-	find := map[EvidenceKind]func() (*Finding, error){BrokenPromise: c.brokenPromise, TwoRoots: c.twoRoots,
-		TwoHistories: c.twoHistories, Backdated: c.backdated}[e.Kind]
-	if find == nil {
-		return nil, fmt.Errorf("evidence: kind %q is not known", e.Kind)
-	}
-	finding, err := find()
-	if err != nil {
-		return nil, fmt.Errorf("evidence of %s: %w", e.Kind, err)
-	}
-	finding.Kind = e.Kind
-	return finding, nil
+	return c.judge()
 }
 
 // court knows whose key is whose.
@@ -131,6 +122,23 @@ type court struct {
 	origin string
 	nodes  []*risk.PutNode
 	leaf   []byte
+	heard  map[*risk.PutNode]bool // on whose word or about whom it has judged
+}
+
+// judge gives what the evidence shows.
+func (c *court) judge() (*Finding, error) {
+	c.heard = map[*risk.PutNode]bool{}
+	find := map[EvidenceKind]func() (*Finding, error){BrokenPromise: c.brokenPromise, TwoRoots: c.twoRoots,
+		TwoHistories: c.twoHistories, Backdated: c.backdated}[c.Kind]
+	if find == nil {
+		return nil, fmt.Errorf("evidence: kind %q is not known", c.Kind)
+	}
+	finding, err := find()
+	if err != nil {
+		return nil, fmt.Errorf("evidence of %s: %w", c.Kind, err)
+	}
+	finding.Kind = c.Kind
+	return finding, nil
 }
 
 // newCourt follows the commands from the network's id to the nodes' keys.
@@ -163,6 +171,7 @@ func (c *court) node(verify func(key ledger.Verifier) error) (*risk.PutNode, err
 			return nil, err
 		}
 		if verify(key) == nil {
+			c.heard[n] = true
 			return n, nil
 		}
 	}
@@ -320,46 +329,68 @@ func (c *court) backdated() (*Finding, error) {
 	if leader == nil {
 		return nil, fmt.Errorf("the node %s that stamped the leaf is not named", leaf.Proposer)
 	}
-	witness, at := c.cosigned(before, leader)
-	switch {
-	case one.Index < before.Size:
+	if one.Index < before.Size {
 		return nil, errors.New("the leaf was there before the checkpoint that was cosigned")
-	case witness == nil:
-		return nil, errors.New("the checkpoint is cosigned by no node of another institution")
-	case at.UnixMilli()-leaf.At < backdatedBy.Milliseconds():
-		return nil, fmt.Errorf("the stamp is %d ms behind the cosignature, which clocks explain", at.UnixMilli()-leaf.At)
+	}
+	witnesses, at := c.witnesses(before, leader, time.UnixMilli(leaf.At).Add(backdatedBy))
+	if len(witnesses) < 2 {
+		return nil, fmt.Errorf("nodes of %d other institutions cosigned the checkpoint %s or more behind the stamp; two are needed", len(witnesses), backdatedBy)
 	}
 	return &Finding{Accused: []string{leader.Name}, Text: fmt.Sprintf("%s stamped leaf %d with %s, and %s had cosigned the ledger without it at %s",
-		leader.Name, one.Index, clock(leaf.At), witness.Name, clock(at.UnixMilli()))}, nil
+		leader.Name, one.Index, clock(leaf.At), names(witnesses), clock(at.UnixMilli()))}, nil
 }
 
-func (c *court) byID(id risk.ID) *risk.PutNode {
+// byID gives the newest record of a node.
+func (c *court) byID(id risk.ID) (newest *risk.PutNode) {
 	for _, n := range c.nodes {
 		if n.Node == id {
-			return n
+			newest = n
 		}
 	}
-	return nil
+	if newest != nil {
+		c.heard[newest] = true
+	}
+	return newest
 }
 
-// cosigned gives the latest cosignature of the first checkpoint by a node of another
-// institution than the leader's.
-func (c *court) cosigned(head ledger.Checkpoint, leader *risk.PutNode) (by *risk.PutNode, at time.Time) {
+// witnesses gives nodes of two other institutions than the leader's that cosigned
+// the first checkpoint not before some time, and the earlier of their times.
+func (c *court) witnesses(head ledger.Checkpoint, leader *risk.PutNode, since time.Time) (by []*risk.PutNode, at time.Time) {
 	for _, n := range c.nodes {
-		if n.Institution == leader.Institution {
+		seen, said, ok := cosignedBy([]byte(c.Heads[0]), c.origin, n)
+		if !ok || seen != head || said.Before(since) {
 			continue
 		}
-		key, err := ledger.NewCosignatureVerifier(c.origin+"/"+n.Node.String(), n.LogKey.Bytes[:])
-		if err != nil {
+		more := addInstitution(by, n, leader)
+		if len(more) == len(by) {
 			continue
 		}
-		seen, sigs, err := ledger.OpenCheckpoint([]byte(c.Heads[0]), c.origin, key)
-		if err == nil && seen == head && sigs[0].Time.After(at) {
-			by, at = n, sigs[0].Time
+		c.heard[n] = true
+		if by = more; at.IsZero() || said.Before(at) {
+			at = said
+		}
+		if len(by) == 2 {
+			break
 		}
 	}
 	return by, at
 }
+
+// cosignedBy gives the checkpoint in a note that a node has cosigned, and when.
+func cosignedBy(note []byte, origin string, n *risk.PutNode) (ledger.Checkpoint, time.Time, bool) {
+	key, err := ledger.NewCosignatureVerifier(cosignerName(origin, n), n.LogKey.Bytes[:])
+	if err != nil {
+		return ledger.Checkpoint{}, time.Time{}, false
+	}
+	head, by, err := ledger.OpenCheckpoint(note, origin, key)
+	if err != nil {
+		return head, time.Time{}, false
+	}
+	return head, by[0].Time, true
+}
+
+// cosignerName is the key name under which a node cosigns.
+func cosignerName(origin string, n *risk.PutNode) string { return origin + "/" + n.Node.String() }
 
 func clock(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02 15:04:05.000 MST") }
 

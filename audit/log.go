@@ -129,8 +129,8 @@ func (l *Log) leafHashes(ctx context.Context, c ledger.Checkpoint, t ledger.Tile
 }
 
 // hold compares neighbouring leaves of one bundle with the tree of a checkpoint.
-func (l *Log) hold(ctx context.Context, signed *Signed, first uint64, leaves [][]byte) error {
-	hashes, err := l.leafHashes(ctx, signed.Checkpoint, tileOf(first, signed.Size))
+func (l *Log) hold(ctx context.Context, c ledger.Checkpoint, first uint64, leaves [][]byte) error {
+	hashes, err := l.leafHashes(ctx, c, tileOf(first, c.Size))
 	if err != nil {
 		return err
 	}

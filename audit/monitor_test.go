@@ -284,3 +284,24 @@ func TestMonitorSeesBackdating(t *testing.T) {
 	w.settle()
 	w.isShown(w.poll(m), Backdated, "n1")
 }
+
+// One other's clock that is ahead makes nobody look as if it stamped too early.
+func TestOneClockAheadAccusesNobody(t *testing.T) {
+	w := newWorldIn(t, 3, 100, func(name string) node.Environment {
+		if name != "n3" {
+			return node.Environment{}
+		}
+		return node.Environment{Now: func() time.Time { return time.Now().Add(10 * time.Minute) }}
+	})
+	m := w.monitor(nil)
+	m.Outbox = nil
+	w.await("cosignatures by two", func() bool {
+		w.poll(m)
+		return m.stamps.note != nil
+	})
+	w.list("member-1", 1, 5<<20)
+	w.settle()
+	if alarms := w.poll(m); len(alarms) > 0 {
+		t.Errorf("alarms are %v", alarms)
+	}
+}

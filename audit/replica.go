@@ -82,10 +82,14 @@ func (r *Replica) Close() error { return errors.Join(r.store.Close(), os.RemoveA
 func (r *Replica) Head() risk.Head { return r.store.Head() }
 
 // Extend applies the leaves up to a checkpoint's size, or up to a smaller size that
-// is given, and holds all of them to the checkpoint's root.
+// is given. Each is held to the checkpoint's root before it is applied, for what was
+// applied stays.
 func (r *Replica) Extend(ctx context.Context, c ledger.Checkpoint, until uint64) error {
 	from := r.Head().Size
 	err := r.log.Leaves(ctx, from, until, func(first uint64, leaves [][]byte) error {
+		if err := r.log.hold(ctx, c, first, leaves); err != nil {
+			return err
+		}
 		if err := r.apply(ctx, first, leaves); err != nil {
 			return err
 		}
@@ -93,7 +97,7 @@ func (r *Replica) Extend(ctx context.Context, c ledger.Checkpoint, until uint64)
 		return nil
 	})
 	if wrong, ok := errors.AsType[*store.ReplayError](err); ok {
-		err = r.blame(ctx, c, wrong)
+		err = &BadLeaf{wrong.Leaf, wrong.Reason}
 	}
 	if err != nil {
 		return err
@@ -156,62 +160,7 @@ func (r *Replica) lead(ctx context.Context, c ledger.Checkpoint) error {
 	if root == ledger.Hash(head.Root) {
 		return nil
 	}
-	if err := r.locate(ctx, c, head.Size); err != nil {
-		return err
-	}
 	return fmt.Errorf("the %d leaves have root %x, the checkpoint's is %x", head.Size, head.Root, root)
-}
-
-// blame says whether a leaf that the law does not give was signed so, or was only
-// served so.
-func (r *Replica) blame(ctx context.Context, c ledger.Checkpoint, wrong *store.ReplayError) error {
-	if err := r.locate(ctx, c, r.Head().Size); err != nil {
-		return err
-	}
-	t := tileOf(wrong.Leaf, c.Size)
-	at := int(wrong.Leaf % ledger.TileWidth)
-	hash, err := r.log.leafHashes(ctx, c, t)
-	if err == nil && at < len(hash) {
-		leaf, err := r.fetch(ctx, wrong.Leaf, c.Size)
-		if err == nil && ledger.LeafHash(leaf) != hash[at] {
-			return &BadLeaf{wrong.Leaf, "what is served is not what the tree of the checkpoint holds; " + wrong.Reason}
-		}
-	}
-	return &BadLeaf{wrong.Leaf, wrong.Reason}
-}
-
-func (r *Replica) fetch(ctx context.Context, index, size uint64) (leaf []byte, err error) {
-	err = r.log.Leaves(ctx, index, min(size, index+1), func(_ uint64, leaves [][]byte) error {
-		leaf = leaves[0]
-		return nil
-	})
-	return leaf, err
-}
-
-// locate finds the first leaf of ours that the served tree holds otherwise, and
-// tells a changed leaf from a changed tile.
-func (r *Replica) locate(ctx context.Context, c ledger.Checkpoint, size uint64) error {
-	for n := uint64(0); n < size; n += ledger.TileWidth {
-		t := tileOf(n, c.Size)
-		theirs, err := r.log.leafHashes(ctx, c, t)
-		if err != nil {
-			return err
-		}
-		ours := make([]ledger.Hash, min(uint64(t.Width), size-n))
-		indexes := make([]uint64, len(ours))
-		for i := range indexes {
-			indexes[i] = ledger.StoredIndex(0, n+uint64(i))
-		}
-		if err := r.store.Hashes(indexes, ours); err != nil {
-			return err
-		}
-		for i := range ours {
-			if ours[i] != theirs[i] {
-				return &BadLeaf{n + uint64(i), "what is served is not what the tree of the checkpoint holds"}
-			}
-		}
-	}
-	return nil
 }
 
 // tileOf is the tile of leaf hashes that a tree of some size has for a leaf.

@@ -83,7 +83,7 @@ func Tail(ctx context.Context, log *Log, from uint64, follow bool, filter Filter
 
 func (l *Log) show(ctx context.Context, signed *Signed, from uint64, filter Filter, show func(*Line) error) error {
 	return l.Leaves(ctx, from, signed.Size, func(first uint64, leaves [][]byte) error {
-		if err := l.hold(ctx, signed, first, leaves); err != nil {
+		if err := l.hold(ctx, signed.Checkpoint, first, leaves); err != nil {
 			return err
 		}
 		for i, data := range leaves {

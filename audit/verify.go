@@ -90,23 +90,22 @@ func (r *Replica) signers(signed *Signed, report *Report) error {
 	if err != nil {
 		return err
 	}
+	var own *risk.PutNode
 	for _, n := range nodes {
 		plain, err := ledger.NewVerifier(report.Origin, n.LogKey.Bytes[:])
 		if err != nil {
 			return err
 		}
-		if plain.KeyHash() == r.log.verifier.KeyHash() {
-			report.SignedBy = n.Name
-		}
-		cosigner, err := ledger.NewCosignatureVerifier(report.Origin+"/"+n.Node.String(), n.LogKey.Bytes[:])
-		if err != nil {
-			return err
-		}
-		if _, by, err := ledger.OpenCheckpoint(signed.Note, report.Origin, cosigner); err == nil {
-			report.Cosigners = append(report.Cosigners, Cosigner{n.Name, by[0].Time})
+		if _, _, err := ledger.OpenCheckpoint(signed.Note, report.Origin, plain); err == nil {
+			own, report.SignedBy = n, n.Name
 		}
 	}
-	if report.SignedBy == "" {
+	for _, n := range nodes {
+		if _, at, ok := cosignedBy(signed.Note, report.Origin, n); ok && own != nil && n.Institution != own.Institution {
+			report.Cosigners = append(report.Cosigners, Cosigner{n.Name, at})
+		}
+	}
+	if own == nil {
 		return fmt.Errorf("log_key: is of no node that the ledger names at %d leaves; ask the hub which node this is", report.Size)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"slices"
 	"time"
 
 	apiv1 "github.com/risknet/risknet/api/v1"
@@ -28,85 +29,15 @@ func (m *Monitor) visit(index uint64, data []byte) {
 	if !m.Reporter.IsZero() && command.Author == m.Reporter {
 		m.mine[risk.CommandID(leaf.Header)] = index
 	}
-	m.stamps.leaf(index, leaf, data)
-}
-
-// chain collects the hub's commands that lead to the nodes' keys.
-type chain struct {
-	keys  []SignedHeader
-	hub   risk.ID
-	nodes map[risk.ID]SignedHeader
-}
-
-func (c *chain) take(command *risk.Command, signed SignedHeader) {
-	switch p := command.Params.(type) {
-	case *risk.Found:
-		c.keys, c.hub, c.nodes = []SignedHeader{signed}, command.Author, map[risk.ID]SignedHeader{}
-	case *risk.AddKey:
-		if p.Reporter == c.hub {
-			c.keys = append(c.keys, signed)
-		}
-	case *risk.PutNode:
-		c.nodes[p.Node] = signed
-	}
-}
-
-// complete adds to evidence what leads from the network's id to the nodes that have
-// a part in it; of the others it would only grow.
-func (c *chain) complete(e *Evidence, network risk.Hash) {
-	e.Network, e.Keys = network.String(), c.keys
-	hub, err := hubOf(c.keys, network)
-	if err != nil {
-		return
-	}
-	for _, signed := range c.nodes {
-		command, err := hub.signed(signed, 1)
-		if err != nil {
-			continue
-		}
-		record := command.Params.(*risk.PutNode)
-		one := &court{Evidence: e, origin: hub.founding.Origin, nodes: []*risk.PutNode{record}}
-		if one.concerns(record) {
-			e.Nodes = append(e.Nodes, signed)
-		}
-	}
-}
-
-// concerns reports whether a node has signed or stamped anything in the evidence.
-func (c *court) concerns(n *risk.PutNode) bool {
-	plain, err := ledger.NewVerifier(c.origin, n.LogKey.Bytes[:])
-	if err != nil {
-		return false
-	}
-	if _, err := ledger.OpenPromise([]byte(c.Promise), plain); err == nil {
-		return true
-	}
-	for _, note := range c.Absence {
-		if _, err := ledger.OpenAbsence([]byte(note), plain); err == nil {
-			return true
-		}
-	}
-	cosigner, err := ledger.NewCosignatureVerifier(c.origin+"/"+n.Node.String(), n.LogKey.Bytes[:])
-	if err != nil {
-		return false
-	}
-	for _, note := range c.Heads {
-		if _, _, err := ledger.OpenCheckpoint([]byte(note), c.origin, plain); err == nil {
-			return true
-		}
-		if _, _, err := ledger.OpenCheckpoint([]byte(note), c.origin, cosigner); err == nil && c.Kind == Backdated {
-			return true
-		}
-	}
-	return c.Kind == Backdated // the stamp may be its own
+	m.stamps.leaf(index, leaf, m.chain.institution(leaf.Proposer), data)
 }
 
 // stamps holds the time of new leaves to the time at which others saw the ledger
 // without them.
 type stamps struct {
-	size uint64    // of the newest checkpoint that was cosigned
-	at   time.Time // the latest of its cosignatures
+	size uint64 // of the checkpoint that two institutions have cosigned last
 	note []byte
+	seen []sighting
 
 	suspect struct {
 		index uint64
@@ -114,31 +45,52 @@ type stamps struct {
 	}
 }
 
-// cosigned notes a checkpoint before the leaves behind it are read.
+// sighting is the latest time at which a node of an institution cosigned.
+type sighting struct {
+	institution string
+	at          time.Time
+}
+
+// cosigned notes a checkpoint before the leaves behind it are read. Of several the
+// one counts that a second institution has seen last: a clock that is far ahead must
+// not keep an old one in its place for ever.
 func (s *stamps) cosigned(r *Replica, signed *Signed) {
 	nodes, err := r.store.Nodes()
 	if err != nil {
 		return
 	}
-	latest := time.Time{}
+	latest := map[string]time.Time{}
 	for _, n := range nodes {
-		key, err := ledger.NewCosignatureVerifier(r.log.origin+"/"+n.Node.String(), n.LogKey.Bytes[:])
-		if err != nil {
-			continue
-		}
-		if _, sigs, err := ledger.OpenCheckpoint(signed.Note, r.log.origin, key); err == nil && sigs[0].Time.After(latest) {
-			latest = sigs[0].Time
+		if _, at, ok := cosignedBy(signed.Note, r.log.origin, n); ok && at.After(latest[n.Institution]) {
+			latest[n.Institution] = at
 		}
 	}
-	if latest.After(s.at) {
-		s.size, s.at, s.note = signed.Size, latest, signed.Note
+	var seen []sighting
+	for institution, at := range latest {
+		seen = append(seen, sighting{institution, at})
 	}
+	slices.SortFunc(seen, func(a, b sighting) int { return b.at.Compare(a.at) })
+	if len(seen) >= 2 && (s.note == nil || seen[1].at.After(s.seen[1].at)) {
+		s.size, s.note, s.seen = signed.Size, signed.Note, seen
+	}
+}
+
+// before reports whether two other institutions saw the ledger, without this leaf,
+// long after its stamp.
+func (s *stamps) before(stamp int64, leader string) bool {
+	since, others := time.UnixMilli(stamp).Add(backdatedBy), 0
+	for _, one := range s.seen {
+		if one.institution != leader && !one.at.Before(since) {
+			others++
+		}
+	}
+	return others >= 2
 }
 
 // leaf keeps the smallest of the leaves that are stamped too early: evidence is to
 // be small.
-func (s *stamps) leaf(index uint64, leaf *risk.Leaf, data []byte) {
-	if s.note == nil || index < s.size || s.at.UnixMilli()-leaf.At < backdatedBy.Milliseconds() {
+func (s *stamps) leaf(index uint64, leaf *risk.Leaf, leader string, data []byte) {
+	if s.note == nil || index < s.size || !s.before(leaf.At, leader) {
 		return
 	}
 	if s.suspect.data == nil || len(data) < len(s.suspect.data) {

@@ -60,10 +60,12 @@ func ParseApplication(text []byte) (*Application, *risk.Apply, error) {
 	return app, params, nil
 }
 
-// Cosign signs an application with one of the applicant's own keys. Each key that it
-// brings must be the applicant's, the one that signs or one of those beside it: whoever
-// slipped in a key of its own could report in the applicant's name from then on.
-func (a *Application) Cosign(key ed25519.PrivateKey, beside ...risk.PublicKey) error {
+// Cosign signs an application with one of the applicant's own keys, if it is what the
+// applicant asked for: its name, which the ledger holds as a commitment that the hub
+// can open to the auditor, its role, and no keys but the one that signs and those of
+// the admission. Whoever slipped in a key could report in the applicant's name; whoever
+// committed to another's name could lay the applicant's reports at that one's door.
+func (a *Application) Cosign(key ed25519.PrivateKey, of Admission) error {
 	command, err := risk.DecodeCommand(a.Header)
 	if err != nil {
 		return err
@@ -73,16 +75,30 @@ func (a *Application) Cosign(key ed25519.PrivateKey, beside ...risk.PublicKey) e
 		return errors.New("application: is none")
 	}
 	own := publicKey(key.Public().(ed25519.PublicKey))
-	if last := command.Signers[len(command.Signers)-1]; last.Key != own.ID() || last.Reporter != params.Reporter {
+	switch last := command.Signers[len(command.Signers)-1]; {
+	case last.Key != own.ID() || last.Reporter != params.Reporter:
 		return fmt.Errorf("key: is %s, and the application is to be signed with %s", own.ID(), last.Key)
+	case params.Role != of.Role:
+		return fmt.Errorf("role: the application is one of a %s; have the hub draft it anew if you are a %s", params.Role, of.Role)
+	case params.Commitment != risk.CommitInstitution(a.Salt, params.Reporter, of.Name):
+		return fmt.Errorf("name: the application does not commit to %q; have the hub draft it anew with this very name, or give the one that it was told", of.Name)
 	}
 	for _, k := range params.Keys {
-		if k != own && !slices.Contains(beside, k) {
+		if k != own && !slices.Contains(of.Keys, k) {
 			return fmt.Errorf("keys: the application brings the key %s too; name its file with --reporter-key if it is yours, and do not sign otherwise", k.ID())
 		}
 	}
 	a.Signature = ed25519.Sign(key, risk.SigningBytes(a.Header))
 	return nil
+}
+
+// Network is the id of the network that the application is to.
+func (a *Application) Network() (risk.Hash, error) {
+	command, err := risk.DecodeCommand(a.Header)
+	if err != nil {
+		return risk.Hash{}, err
+	}
+	return command.Network, nil
 }
 
 // Send has the hub sign the application too, and sends it.

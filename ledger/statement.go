@@ -73,13 +73,26 @@ func signStatement(origin, text string, signer Signer) ([]byte, error) {
 
 // OpenPromise verifies a note and reads the promise in it.
 func OpenPromise(signed []byte, verifier Verifier) (Promise, error) {
-	var p Promise
 	lines, err := openStatement(signed, "promise", 5, verifier)
 	if err != nil {
-		return p, err
+		return Promise{}, err
 	}
-	p.Origin = verifier.Name()
-	err = errors.Join(hexInto(&p.Command, lines[1]), decimal(&p.At, lines[2]), decimal(&p.By, lines[3]), decimal(&p.NotAfter, lines[4]))
+	return parsePromise(verifier.Name(), lines)
+}
+
+// ReadPromise reads a promise and does not ask who signed it.
+func ReadPromise(signed []byte, origin string) (Promise, error) {
+	text, _, ok := strings.Cut(string(signed), "\n\n")
+	lines := strings.Split(text, "\n")
+	if !ok || len(lines) != 5 || lines[0] != origin+"/promise" {
+		return Promise{}, fmt.Errorf("this note is no promise of %s", origin)
+	}
+	return parsePromise(origin, lines)
+}
+
+func parsePromise(origin string, lines []string) (Promise, error) {
+	p := Promise{Origin: origin}
+	err := errors.Join(hexInto(&p.Command, lines[1]), decimal(&p.At, lines[2]), decimal(&p.By, lines[3]), decimal(&p.NotAfter, lines[4]))
 	if err == nil && p.Text() != strings.Join(lines, "\n")+"\n" {
 		err = errSpelling
 	}

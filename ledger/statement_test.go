@@ -15,6 +15,17 @@ func TestStatements(t *testing.T) {
 	if got, err := OpenPromise(p, verifier); err != nil || got != promise {
 		t.Errorf("promise: %+v, %v", got, err)
 	}
+	if got, err := ReadPromise(p, testOrigin); err != nil || got != promise {
+		t.Errorf("promise, unverified: %+v, %v", got, err)
+	}
+	for name, note := range map[string][]byte{"an absence": a, "cut off": p[:40], "nothing": nil} {
+		if _, err := ReadPromise(note, testOrigin); err == nil {
+			t.Errorf("%s is read as a promise", name)
+		}
+	}
+	if _, err := ReadPromise(p, "another.example"); err == nil {
+		t.Error("a promise is read as one of another log")
+	}
 	if got, err := OpenAbsence(a, verifier); err != nil || got != absence {
 		t.Errorf("absence: %+v, %v", got, err)
 	}

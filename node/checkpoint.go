@@ -172,7 +172,7 @@ type opinion struct {
 }
 
 // haveCosigned asks all other nodes for what they think of a checkpoint. Those of
-// other institutions that agree are named in it.
+// other institutions that agree are named in it, and this node itself with its time.
 func (n *Node) haveCosigned(ctx context.Context, head *signedHead) *signedHead {
 	head.lines = n.olderLines(head)
 	opinions, others, voters := n.opinions(ctx, head)
@@ -194,7 +194,24 @@ func (n *Node) haveCosigned(ctx context.Context, head *signedHead) *signedHead {
 		n.diverge(fmt.Errorf("at %d leaves this node's ledger has root %x, and a majority of the voters has another: it has diverged, signs nothing more, and is to be started again so that the others rebuild it", head.checkpoint.Size, head.checkpoint.Root))
 		return n.checkpoints.newest.Load()
 	}
+	own, err := n.cosignature(head.checkpoint)
+	if err != nil {
+		n.log.Error("alarm", "error", err)
+		return head
+	}
+	head.lines[n.id] = cosigned{own, n.now()}
 	return head
+}
+
+// cosignature is this node's own word that it has a head, and when. It goes with our
+// own checkpoint too, whose plain signature has no time: an auditor of three nodes
+// wants the clocks of two beside the leader's.
+func (n *Node) cosignature(of ledger.Checkpoint) (string, error) {
+	cosigner, err := ledger.NewCosigner(cosignerName(of.Origin, n.id), n.checkpoints.key)
+	if err != nil {
+		return "", err
+	}
+	return cosigner.Line(of, n.now())
 }
 
 // olderLines keeps what the others have said of this very checkpoint while none of
@@ -310,11 +327,7 @@ func (s *peerService) Cosign(ctx context.Context, req *apiv1.CosignRequest) (*ap
 		}
 		return &apiv1.CosignResponse{Other: note}, nil
 	}
-	cosigner, err := ledger.NewCosigner(cosignerName(origin, n.id), n.checkpoints.key)
-	if err != nil {
-		return nil, internal(err)
-	}
-	line, err := cosigner.Line(own, n.now())
+	line, err := n.cosignature(own)
 	if err != nil {
 		return nil, internal(err)
 	}

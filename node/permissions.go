@@ -112,8 +112,8 @@ var permissions = []Permission{
 	{"GET /metrics", all, served, all, own, no},
 	{"GET /checkpoint", all, all, all, all, all},
 	{"GET /tile/", all, all, all, all, all},
-	{"GET /bodies/{leaf}", all, served, all, own, all},
-	{"GET /state/records", all, no, all, own, all},
+	{"GET /bodies/{leaf}", all, served, all, own, recorded},
+	{"GET /state/records", all, no, all, own, recorded},
 	{"GET /state/verify", all, no, all, own, no},
 }
 

@@ -158,7 +158,7 @@ func (s *commandService) Absent(_ context.Context, req *apiv1.AbsentRequest) (*a
 	if err := errors.Join(n.ready(), n.tooOldToDeny()); err != nil {
 		return nil, status.Error(codes.Unavailable, err.Error())
 	}
-	promise, err := n.openPromise(req.Promise)
+	promise, err := n.readPromise(req.Promise)
 	if err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "promise: %v", err)
 	}
@@ -184,26 +184,14 @@ func (s *commandService) Absent(_ context.Context, req *apiv1.AbsentRequest) (*a
 	return &apiv1.AbsentResponse{Absence: note}, nil
 }
 
-// openPromise reads a promise that some node of the network has signed.
-func (n *Node) openPromise(note []byte) (ledger.Promise, error) {
+// readPromise does not ask who signed: the answer says nothing but what is true of the
+// promise's own words, and whoever signed it may have another key by now, or be gone.
+func (n *Node) readPromise(note []byte) (ledger.Promise, error) {
 	net, err := n.store.Network()
 	if err != nil || net == nil {
 		return ledger.Promise{}, errors.Join(err, errNoState)
 	}
-	nodes, err := n.store.Nodes()
-	if err != nil {
-		return ledger.Promise{}, err
-	}
-	for _, of := range nodes {
-		verifier, err := ledger.NewVerifier(net.Origin, of.LogKey.Bytes[:])
-		if err != nil {
-			return ledger.Promise{}, err
-		}
-		if promise, err := ledger.OpenPromise(note, verifier); err == nil {
-			return promise, nil
-		}
-	}
-	return ledger.Promise{}, errors.New("is signed by no node of this network")
+	return ledger.ReadPromise(note, net.Origin)
 }
 
 func (n *Node) tooOldToDeny() error {

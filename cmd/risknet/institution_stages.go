@@ -156,14 +156,15 @@ func newInstitutionApplyCommand() *cobra.Command {
 		Long: `An application is signed by the hub and by one of the applicant's own keys, so that
 nobody is entered under a key that is not its own. The hub drafts it, the applicant
 signs the file (which needs no profile and no network), and the hub sends it, within
-a day. The applicant signs only if all keys in it are its own: it names those beside
---signing-key with --reporter-key. Where both keys are at hand, --signing-key does all
+a day. The applicant signs only if the name and the role are its own, and all keys:
+it gives --name (and --role), and names the keys beside --signing-key with
+--reporter-key. Which network it is to join is told as it signs. Where both keys are at hand, --signing-key does all
 at once.
 
 JSON: {"reporter","stage","size"} of --draft and --cosign, where stage is drafted or
 signed; {"name","role","reporter","salt","size"} when it is sent.`,
 		Example: "  risknet --profile hub.yaml institution apply --name acme-pay --reporter-key acme.key.pub --draft acme.json\n" +
-			"  risknet institution apply --cosign acme.json --signing-key acme.key\n" +
+			"  risknet institution apply --cosign acme.json --name acme-pay --signing-key acme.key\n" +
 			"  risknet --profile hub.yaml institution apply --send acme.json",
 		Args: cobra.NoArgs}
 	flags := cmd.Flags()
@@ -222,7 +223,7 @@ func (o *applyOptions) drafted(cmd *cobra.Command) error {
 	if err != nil {
 		return fmt.Errorf("signing-key: %w", err)
 	}
-	if err := app.Cosign(key, admission.Keys...); err != nil {
+	if err := app.Cosign(key, admission); err != nil {
 		return err
 	}
 	receipt, err := app.Send(cmd.Context(), signer)
@@ -243,8 +244,14 @@ func (o *applyOptions) write(cmd *cobra.Command, file string, app *client.Applic
 }
 
 func (o *applyOptions) cosigned(cmd *cobra.Command) error {
-	if o.signingKey == "" {
+	role, err := risk.ParseInstitutionRole(o.role)
+	switch {
+	case err != nil:
+		return usageError{err.Error()}
+	case o.signingKey == "":
 		return usagef("signing-key: is missing; name the applicant's own key")
+	case o.name == "":
+		return usagef("name: is missing; give the name under which you apply, as the auditor is to know you")
 	}
 	app, err := readApplication(o.cosign)
 	if err != nil {
@@ -258,9 +265,14 @@ func (o *applyOptions) cosigned(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := app.Cosign(key, beside...); err != nil {
+	if err := app.Cosign(key, client.Admission{Name: o.name, Role: role, Keys: beside}); err != nil {
 		return err
 	}
+	network, err := app.Network()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s applies as a %s of the network %s\n", o.name, role, network)
 	return o.write(cmd, o.cosign, app, "signed")
 }
 
