@@ -44,7 +44,7 @@ func NewPast(ctx context.Context, st *store.Store, keys []TokenKey, at time.Time
 
 // Check answers one question.
 func (p *Past) Check(ctx context.Context, req *apiv1.CheckRequest) (*apiv1.CheckResponse, error) {
-	return p.checks.answer(ctx, req, p.node.creds.Identity)
+	return p.checks.answerMessage(ctx, req, p.node.creds.Identity)
 }
 
 // Keyring is what makes tokens for it.

@@ -30,9 +30,11 @@ type checkService struct {
 
 // checkScratch is what one check needs and the next can use again.
 type checkScratch struct {
-	query   check.Query
-	verdict risk.Verdict
-	asked   []risk.Asked
+	question question
+	query    check.Query
+	verdict  risk.Verdict
+	asked    []risk.Asked
+	reply    reply
 }
 
 func newCheckService(n *Node) *checkService {
@@ -41,36 +43,71 @@ func newCheckService(n *Node) *checkService {
 	return s
 }
 
-func (s *checkService) Check(ctx context.Context, req *apiv1.CheckRequest) (*apiv1.CheckResponse, error) {
+// checksDesc is the service as the generated code describes it, but for one thing:
+// requests are taken as bytes, see question.
+var checksDesc = func() *grpc.ServiceDesc {
+	desc := apiv1.Checks_ServiceDesc
+	desc.Methods = []grpc.MethodDesc{
+		rawMethod("Check", apiv1.Checks_Check_FullMethodName, (*checkService).one),
+		rawMethod("CheckBatch", apiv1.Checks_CheckBatch_FullMethodName, (*checkService).many),
+	}
+	return &desc
+}()
+
+// rawMethod is what the generated code does for a method, with a request of bytes.
+func rawMethod(name, full string, answer func(*checkService, context.Context, []byte) (any, error)) grpc.MethodDesc {
+	return grpc.MethodDesc{MethodName: name, Handler: func(srv any, ctx context.Context, decode func(any) error, before grpc.UnaryServerInterceptor) (any, error) {
+		in := &rawRequest{}
+		defer in.free()
+		if err := decode(in); err != nil {
+			return nil, err
+		}
+		handle := func(ctx context.Context, _ any) (any, error) {
+			return answer(srv.(*checkService), ctx, in.data)
+		}
+		if before == nil {
+			return handle(ctx, in)
+		}
+		return before(ctx, in, &grpc.UnaryServerInfo{Server: srv, FullMethod: full}, handle)
+	}}
+}
+
+// one answers a CheckRequest.
+func (s *checkService) one(ctx context.Context, request []byte) (any, error) {
 	begin := time.Now()
-	resp, err := s.answer(ctx, req, callerOf(ctx))
-	if err != nil {
+	scratch := s.scratch.Get().(*checkScratch)
+	defer s.scratch.Put(scratch)
+	out := &reply{}
+	if err := s.answer(ctx, scratch, request, callerOf(ctx), out); err != nil {
 		s.node.metrics.failed.Inc()
 		return nil, err
 	}
 	s.node.metrics.took(begin, 1)
-	return resp, nil
+	return &out.message, nil
 }
 
-func (s *checkService) CheckBatch(ctx context.Context, req *apiv1.CheckBatchRequest) (*apiv1.CheckBatchResponse, error) {
-	return s.batch(ctx, req, callerOf(ctx))
+// many answers a CheckBatchRequest.
+func (s *checkService) many(ctx context.Context, request []byte) (any, error) {
+	out := &rawResponse{}
+	return out, s.batch(ctx, request, callerOf(ctx), out)
 }
 
 func (s *checkService) CheckStream(stream grpc.BidiStreamingServer[apiv1.CheckBatchRequest, apiv1.CheckBatchResponse]) error {
 	who := callerOf(stream.Context())
+	in, out := &rawRequest{}, &rawResponse{}
+	defer in.free()
 	for {
-		req, err := stream.Recv()
+		err := stream.RecvMsg(in)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		resp, err := s.batch(stream.Context(), req, who)
-		if err != nil {
+		if err := s.batch(stream.Context(), in.data, who, out); err != nil {
 			return err
 		}
-		if err := stream.Send(resp); err != nil {
+		if err := stream.SendMsg(out); err != nil {
 			return err
 		}
 	}
@@ -79,54 +116,80 @@ func (s *checkService) CheckStream(stream grpc.BidiStreamingServer[apiv1.CheckBa
 // batch answers each check by itself: one that cannot be asked gets an error in
 // its place. What concerns the whole node, such as a state that is not reached,
 // fails the batch.
-func (s *checkService) batch(ctx context.Context, req *apiv1.CheckBatchRequest, who Identity) (*apiv1.CheckBatchResponse, error) {
-	if err := knownFieldsOnly(req); err != nil {
-		return nil, status.Error(codes.InvalidArgument, err.Error())
-	}
-	if len(req.Checks) > maxBatch {
-		return nil, status.Errorf(codes.InvalidArgument, "checks: %d in one message; at most %d are allowed", len(req.Checks), maxBatch)
-	}
-	begin := time.Now()
-	resp := &apiv1.CheckBatchResponse{Checks: make([]*apiv1.CheckResponse, len(req.Checks))}
-	for i, one := range req.Checks {
-		answer, err := s.answer(ctx, one, who)
-		if err != nil {
+func (s *checkService) batch(ctx context.Context, request []byte, who Identity, out *rawResponse) error {
+	begin, count := time.Now(), 0
+	out.data = out.data[:0]
+	scratch := s.scratch.Get().(*checkScratch)
+	defer s.scratch.Put(scratch)
+	f := fields{message: "CheckBatchRequest", rest: request}
+	for f.next() {
+		if f.number != 1 {
+			f.unknown()
+			break
+		}
+		if count++; count > maxBatch {
+			return status.Errorf(codes.InvalidArgument, "checks: more than %d in one message; at most %d are allowed", maxBatch, maxBatch)
+		}
+		one := f.bytes()
+		if f.err != nil {
+			break
+		}
+		if err := s.answer(ctx, scratch, one, who, &scratch.reply); err != nil {
 			s.node.metrics.failed.Inc()
 			if status.Code(err) != codes.InvalidArgument {
-				return nil, err
+				return err
 			}
-			answer = &apiv1.CheckResponse{Error: status.Convert(err).Message()}
+			scratch.reply.message.Reset()
+			scratch.reply.message.Error = status.Convert(err).Message()
 		}
-		resp.Checks[i] = answer
+		out.add(&scratch.reply.message)
 	}
-	s.node.metrics.took(begin, len(req.Checks))
-	return resp, nil
+	if f.err != nil {
+		return status.Error(codes.InvalidArgument, f.err.Error())
+	}
+	s.node.metrics.took(begin, count)
+	return nil
 }
 
-func (s *checkService) answer(ctx context.Context, req *apiv1.CheckRequest, who Identity) (*apiv1.CheckResponse, error) {
-	if err := knownFieldsOnly(req, req.Payment); err != nil {
+// answerMessage is for those inside this process that have a message.
+func (s *checkService) answerMessage(ctx context.Context, req *apiv1.CheckRequest, who Identity) (*apiv1.CheckResponse, error) {
+	request, err := req.MarshalVT()
+	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
-	}
-	if err := s.node.awaitSize(ctx, req.MinSize); err != nil {
-		return nil, err
-	}
-	if s.node.Head().Size == 0 { // not even founded: it has never heard of anything
-		return nil, errNoState
-	}
-	if err := s.node.lacksKey(); err != nil {
-		return nil, status.Error(codes.Unavailable, err.Error())
 	}
 	scratch := s.scratch.Get().(*checkScratch)
 	defer s.scratch.Put(scratch)
+	out := &reply{}
+	if err := s.answer(ctx, scratch, request, who, out); err != nil {
+		return nil, err
+	}
+	return &out.message, nil
+}
+
+// answer answers one question. The request's bytes stay as they are until it returns.
+func (s *checkService) answer(ctx context.Context, scratch *checkScratch, request []byte, who Identity, out *reply) error {
+	question := &scratch.question
+	if err := question.read(request); err != nil {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	if err := s.node.awaitSize(ctx, question.minSize); err != nil {
+		return err
+	}
+	if s.node.Head().Size == 0 { // not even founded: it has never heard of anything
+		return errNoState
+	}
+	if err := s.node.lacksKey(); err != nil {
+		return status.Error(codes.Unavailable, err.Error())
+	}
 	for {
 		keys := s.node.keys.Load()
-		if err := s.ask(scratch, req, who, keys); err != nil {
-			return nil, err
+		if err := s.ask(scratch, who, keys); err != nil {
+			return err
 		}
 		if err := s.node.checker.Check(&scratch.query, &scratch.verdict); errors.Is(err, check.ErrEmpty) {
-			return nil, errNoState
+			return errNoState
 		} else if err != nil {
-			return nil, status.Error(codes.InvalidArgument, err.Error())
+			return status.Error(codes.InvalidArgument, err.Error())
 		}
 		// New scopes are set before the view that has a listing of them: if none
 		// came in between, the view holds nothing that was not asked for.
@@ -136,74 +199,59 @@ func (s *checkService) answer(ctx context.Context, req *apiv1.CheckRequest, who 
 	}
 	s.node.metrics.answered(&scratch.verdict)
 	s.node.noteCheck(who, scratch)
-	resp := verdictMessage(&scratch.verdict)
-	resp.Unenforced = s.node.unenforced.Load()
-	if req.Explain {
-		return resp, s.explain(&scratch.query, resp)
+	out.fill(&scratch.verdict)
+	out.message.Unenforced = s.node.unenforced.Load()
+	if question.explain {
+		return s.explain(&scratch.query, &out.message)
 	}
-	return resp, nil
+	return nil
 }
 
 // ask fills the query: payment, subjects, and for each subject the tokens.
-func (s *checkService) ask(scratch *checkScratch, req *apiv1.CheckRequest, who Identity, keys *keyState) error {
-	q := &scratch.query
-	payment, err := paymentOf(req.Payment)
-	if err != nil {
-		return status.Error(codes.InvalidArgument, err.Error())
-	}
-	if err := s.node.mayAskFor(payment.Purpose); err != nil {
+func (s *checkService) ask(scratch *checkScratch, who Identity, keys *keyState) error {
+	q, question := &scratch.query, &scratch.question
+	if err := s.node.mayAskFor(question.payment.Purpose); err != nil {
 		return status.Error(codes.PermissionDenied, err.Error())
 	}
-	q.Payment, q.MaxAge = payment, millis(req.MaxAgeMs)
+	q.Payment, q.MaxAge = question.payment, millis(question.maxAgeMillis)
 	q.Subjects, scratch.asked = q.Subjects[:0], scratch.asked[:0]
-	if len(req.Subjects) > risk.MaxSubjects {
-		return status.Errorf(codes.InvalidArgument, "subjects: %d given; at most %d are allowed", len(req.Subjects), risk.MaxSubjects)
-	}
-	for i, subject := range req.Subjects {
-		from := len(scratch.asked)
-		one, err := s.subject(scratch, subject, req.ScopesVersion, who, keys)
+	for i := range question.subjects {
+		subject := &question.subjects[i]
+		asked, err := s.tokens(scratch, subject, who, keys)
 		if err != nil {
 			if _, ok := status.FromError(err); ok {
 				return err
 			}
 			return status.Errorf(codes.InvalidArgument, "subjects[%d].%v", i, err)
 		}
-		one.Asked = scratch.asked[from:len(scratch.asked):len(scratch.asked)]
-		q.Subjects = append(q.Subjects, one)
+		q.Subjects = append(q.Subjects, check.Subject{Kind: subject.kind, Role: subject.role, Asked: asked})
 	}
 	return nil
 }
 
-func (s *checkService) subject(scratch *checkScratch, m *apiv1.Subject, version uint64, who Identity, keys *keyState) (check.Subject, error) {
-	one := check.Subject{Role: risk.RoleOther}
-	kind, err := risk.ParseKind(m.GetKind())
-	if err != nil {
-		return one, err
-	}
-	one.Kind = kind
-	if m.GetRole() != "" {
-		if one.Role, err = risk.ParseRole(m.GetRole()); err != nil {
-			return one, err
-		}
-	}
-	if err := knownSubjectFields(m); err != nil {
-		return one, err
-	}
+// tokens gives those of a subject: the ones that came with the question, or those of
+// the raw value.
+func (s *checkService) tokens(scratch *checkScratch, one *askedSubject, who Identity, keys *keyState) ([]risk.Asked, error) {
+	question, given := &scratch.question, one.to > one.from
 	switch {
-	case m.GetValue() == "" && len(m.GetTokens()) == 0 && version == 0:
-		return one, errors.New("value: is empty; give the identifier or its tokens")
-	case m.GetValue() != "" && len(m.GetTokens()) > 0:
-		return one, errors.New("value: give either the identifier or its tokens, not both")
-	case m.GetValue() != "" && s.node.mayUse(who, doorRaw) != nil:
-		return one, status.Errorf(codes.PermissionDenied, "subjects: %v; send tokens", s.node.mayUse(who, doorRaw))
-	case m.GetValue() != "":
-		scratch.asked, err = keys.ring.Ask(scratch.asked, kind, m.GetValue(), keys.scopes)
-		return one, err
-	case version < keys.scopesVersion:
-		return one, status.Errorf(codes.FailedPrecondition, "scopes_version: the tokens were made under version %d and scopes in use are at %d; get the keyring again", version, keys.scopesVersion)
+	case one.value == "" && !given && question.scopesVersion == 0:
+		return nil, errors.New("value: is empty; give the identifier or its tokens")
+	case one.value != "" && given:
+		return nil, errors.New("value: give either the identifier or its tokens, not both")
+	case one.value != "":
+		if err := s.node.mayUse(who, doorRaw); err != nil {
+			return nil, status.Errorf(codes.PermissionDenied, "subjects: %v; send tokens", err)
+		}
+		from := len(scratch.asked)
+		var err error
+		if scratch.asked, err = keys.ring.Ask(scratch.asked, one.kind, one.value, keys.scopes); err != nil {
+			return nil, err
+		}
+		return scratch.asked[from:len(scratch.asked):len(scratch.asked)], nil
+	case question.scopesVersion < keys.scopesVersion:
+		return nil, status.Errorf(codes.FailedPrecondition, "scopes_version: the tokens were made under version %d and scopes in use are at %d; get the keyring again", question.scopesVersion, keys.scopesVersion)
 	default:
-		scratch.asked, err = askedOf(scratch.asked, kind, m.GetTokens())
-		return one, err
+		return question.tokens[one.from:one.to:one.to], nil
 	}
 }
 

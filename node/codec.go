@@ -2,10 +2,12 @@ package node
 
 import (
 	"fmt"
+	"slices"
 
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
 	protobuf "google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/risknet/risknet/api/v1"
@@ -32,6 +34,9 @@ func newWireCodec() encoding.CodecV2 {
 func (c wireCodec) Name() string { return proto.Name }
 
 func (c wireCodec) Marshal(v any) (mem.BufferSlice, error) {
+	if raw, ok := v.(*rawResponse); ok {
+		return raw.give(), nil
+	}
 	m, ok := v.(vtMessage)
 	if !ok {
 		return c.fallback.Marshal(v)
@@ -54,6 +59,10 @@ func (c wireCodec) Marshal(v any) (mem.BufferSlice, error) {
 }
 
 func (c wireCodec) Unmarshal(data mem.BufferSlice, v any) error {
+	if raw, ok := v.(*rawRequest); ok {
+		raw.take(data)
+		return nil
+	}
 	m, ok := v.(vtMessage)
 	if !ok {
 		return c.fallback.Unmarshal(data, v)
@@ -78,15 +87,40 @@ func knownFieldsOnly(messages ...protobuf.Message) error {
 	return nil
 }
 
-// knownSubjectFields looks into a subject and its tokens.
-func knownSubjectFields(s *apiv1.Subject) error {
-	if err := knownFieldsOnly(s); err != nil {
-		return err
+// rawRequest holds the bytes of a request, until the next one or free.
+type rawRequest struct {
+	buffer mem.Buffer
+	data   []byte
+}
+
+func (r *rawRequest) take(data mem.BufferSlice) {
+	r.free()
+	r.buffer = data.MaterializeToBuffer(mem.DefaultBufferPool())
+	r.data = r.buffer.ReadOnlyData()
+}
+
+func (r *rawRequest) free() {
+	if r.buffer != nil {
+		r.buffer.Free()
 	}
-	for _, t := range s.GetTokens() {
-		if err := knownFieldsOnly(t, t.GetScope()); err != nil {
-			return err
-		}
-	}
-	return nil
+	r.buffer, r.data = nil, nil
+}
+
+// rawResponse gathers the answers of a CheckBatchResponse as they go on the wire. It
+// can be used again as soon as it was sent.
+type rawResponse struct{ data []byte }
+
+// add puts one more answer behind the others.
+func (r *rawResponse) add(m *apiv1.CheckResponse) {
+	size := m.SizeVT()
+	r.data = protowire.AppendTag(r.data, 1, protowire.BytesType)
+	r.data = protowire.AppendVarint(r.data, uint64(size))
+	from := len(r.data)
+	r.data = slices.Grow(r.data, size)[:from+size]
+	_, _ = m.MarshalToSizedBufferVT(r.data[from:]) // it has the room, and cannot fail else
+}
+
+// give copies what was gathered: the transport keeps it for longer than we do.
+func (r *rawResponse) give() mem.BufferSlice {
+	return mem.BufferSlice{mem.Copy(r.data, mem.DefaultBufferPool())}
 }

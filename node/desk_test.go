@@ -155,7 +155,7 @@ func (d *desk) lifts(by reporter, id risk.ListingID) {
 // asks is a check by a program of an institution. Its note waits in the queue.
 func (d *desk) asks(institution, transaction, phone string) *apiv1.CheckResponse {
 	d.t.Helper()
-	answer, err := newCheckService(d.Node).answer(context.Background(), &apiv1.CheckRequest{
+	answer, err := newCheckService(d.Node).answerMessage(context.Background(), &apiv1.CheckRequest{
 		Payment:  &apiv1.Payment{TransactionId: transaction, Amount: 9900, Currency: "CNY"},
 		Subjects: []*apiv1.Subject{{Kind: "phone", Role: "payee", Value: phone}}},
 		Identity{Institution: institution, Role: RoleHub})

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	apiv1 "github.com/risknet/risknet/api/v1"
 	"github.com/risknet/risknet/risk"
 )
 
@@ -35,37 +34,6 @@ func FuzzTokenKeyFile(f *testing.F) {
 		keys, err := LoadTokenKeys(path)
 		if err == nil && len(keys) == 0 {
 			t.Error("no key and no error")
-		}
-	})
-}
-
-// A request from outside never panics on its way to nouns.
-func FuzzCheckRequest(f *testing.F) {
-	request := &apiv1.CheckRequest{
-		Payment:  &apiv1.Payment{Amount: 5, Currency: "CNY", Phase: "in", Purpose: "aml"},
-		Subjects: []*apiv1.Subject{{Kind: "ip", Tokens: []*apiv1.AskedToken{{Scope: &apiv1.Scope{Family: 1, Length: 32}, Token: make([]byte, 16)}}}},
-	}
-	seed, err := request.MarshalVT()
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(seed)
-	f.Fuzz(func(t *testing.T, data []byte) {
-		m := &apiv1.CheckRequest{}
-		if m.UnmarshalVT(data) != nil {
-			return
-		}
-		payment, err := paymentOf(m.Payment)
-		if err == nil && (payment.Amount < 0 || !payment.Phase.Valid() || !payment.Purpose.Valid()) {
-			t.Errorf("taken as a payment: %+v", payment)
-		}
-		for _, s := range m.Subjects {
-			asked, err := askedOf(nil, risk.KindIP, s.GetTokens())
-			for _, a := range asked {
-				if err == nil && !a.Scope.FitsKind(a.Kind) {
-					t.Errorf("scope %v does not fit %v", a.Scope, a.Kind)
-				}
-			}
 		}
 	})
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -84,7 +85,7 @@ func (n *Node) noteCheck(who Identity, s *checkScratch) {
 // fillNote copies what a note keeps: nothing of it belongs to the check any more.
 func fillNote(note *store.Note, q *check.Query, v *risk.Verdict) {
 	p := &q.Payment
-	*note = store.Note{Transaction: p.TransactionID[:min(len(p.TransactionID), maxReference)], Amount: p.Amount, Currency: p.Currency,
+	*note = store.Note{Transaction: strings.Clone(p.TransactionID[:min(len(p.TransactionID), maxReference)]), Amount: p.Amount, Currency: strings.Clone(p.Currency),
 		Phase: p.Phase, Purpose: p.Purpose, Advice: v.Advice, Size: v.Head.Size,
 		Subjects: note.Subjects[:0], Asked: note.Asked[:0], Told: note.Told[:0]}
 	for i := range q.Subjects {

@@ -38,7 +38,7 @@ func BenchmarkCheckAndItsNote(b *testing.B) {
 							{Kind: "device", Role: "payer", Value: fmt.Sprintf("device-%d", i%300_000)},
 							{Kind: "ip", Role: "payer", Value: fmt.Sprintf("203.0.%d.%d", i>>8&255, i&255)},
 						}}
-					if _, err := service.answer(b.Context(), req, Identity{Institution: "member", Role: RoleHub}); err != nil {
+					if _, err := service.answerMessage(b.Context(), req, Identity{Institution: "member", Role: RoleHub}); err != nil {
 						b.Error(err)
 						return
 					}

@@ -199,7 +199,7 @@ func (d *redisDoor) check(conn redcon.Conn, args [][]byte) {
 	req, err := redisRequest(args)
 	if err == nil {
 		var resp *apiv1.CheckResponse
-		if resp, err = d.checks.answer(context.Background(), req, d.caller(conn)); err == nil {
+		if resp, err = d.checks.answerMessage(context.Background(), req, d.caller(conn)); err == nil {
 			var text []byte
 			if text, err = (protojson.MarshalOptions{UseProtoNames: true}).Marshal(resp); err == nil {
 				conn.WriteBulk(text)

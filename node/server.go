@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"time"
 
 	"google.golang.org/grpc"
@@ -21,6 +22,7 @@ func (n *Node) newServer() *grpc.Server {
 	server := grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(n.creds.ServerTLS(atAPI))),
 		grpc.ForceServerCodecV2(newWireCodec()),
+		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))), // their stacks have grown already
 		grpc.MaxConcurrentStreams(n.cfg.Limits.Streams),
 		grpc.MaxRecvMsgSize(n.cfg.Limits.Message),
 		grpc.ConnectionTimeout(handshakePatience),
@@ -28,7 +30,7 @@ func (n *Node) newServer() *grpc.Server {
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 10 * time.Minute, Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.UnaryInterceptor(n.admitUnary),
 		grpc.StreamInterceptor(n.admitStream))
-	apiv1.RegisterChecksServer(server, newCheckService(n))
+	server.RegisterService(checksDesc, newCheckService(n))
 	apiv1.RegisterAlertsServer(server, &alertService{node: n})
 	apiv1.RegisterCommandsServer(server, &commandService{node: n})
 	apiv1.RegisterRegistryServer(server, &registryService{node: n})

@@ -12,32 +12,6 @@ import (
 // The short functions here turn messages into nouns and back. Errors name the
 // field, as the caller knows it, and the cure.
 
-func paymentOf(p *apiv1.Payment) (risk.Payment, error) {
-	out := risk.Payment{Phase: risk.PhasePre, Purpose: risk.PurposeScreening}
-	if p == nil {
-		return out, nil
-	}
-	out.TransactionID, out.Time, out.Amount = p.TransactionId, p.TimeMs, p.Amount
-	out.Currency, out.MCC = p.Currency, p.Mcc
-	out.Channel, out.Scene = p.Channel, p.Scene
-	out.Country, out.PayerCountry = p.Country, p.PayerCountry
-	if p.Phase != "" {
-		phase, err := risk.ParsePhase(p.Phase)
-		if err != nil {
-			return out, fmt.Errorf("payment.%w", err)
-		}
-		out.Phase = phase
-	}
-	if p.Purpose != "" {
-		purpose, err := risk.ParsePurpose(p.Purpose)
-		if err != nil {
-			return out, fmt.Errorf("payment.%w", err)
-		}
-		out.Purpose = purpose
-	}
-	return out, checkCodes(&out)
-}
-
 // checkCodes holds the codes of a payment to their shape, so that a rule about
 // "CNY" is not passed by "cny".
 func checkCodes(p *risk.Payment) error {
@@ -76,30 +50,6 @@ func digits(s string, n int) bool {
 	return len(s) == n
 }
 
-// askedOf takes over tokens that a client made itself.
-func askedOf(dst []risk.Asked, kind risk.Kind, tokens []*apiv1.AskedToken) ([]risk.Asked, error) {
-	for i, t := range tokens {
-		asked := risk.Asked{Kind: kind, Epoch: risk.Epoch(t.GetEpoch())}
-		if t.GetKind() != "" {
-			k, err := risk.ParseKind(t.GetKind())
-			if err != nil {
-				return dst, fmt.Errorf("tokens[%d].%w", i, err)
-			}
-			asked.Kind = k
-		}
-		if len(t.GetToken()) != len(asked.Token) {
-			return dst, fmt.Errorf("tokens[%d].token: has %d bytes; a token has %d", i, len(t.GetToken()), len(asked.Token))
-		}
-		asked.Scope = scopeOf(t.GetScope())
-		copy(asked.Token[:], t.GetToken())
-		if !asked.Scope.FitsKind(asked.Kind) {
-			return dst, fmt.Errorf("tokens[%d].scope: %s does not fit kind %s", i, asked.Scope, asked.Kind)
-		}
-		dst = append(dst, asked)
-	}
-	return dst, nil
-}
-
 // millis gives a duration; one too long for its type becomes the longest, and
 // never one of the other sign.
 func millis(ms int64) time.Duration {
@@ -132,15 +82,22 @@ func headMessage(h risk.Head) *apiv1.Head {
 	return &apiv1.Head{Size: h.Size, Root: h.Root[:]}
 }
 
-// verdictMessage copies a verdict; the verdict is free to be used again.
-func verdictMessage(v *risk.Verdict) *apiv1.CheckResponse {
-	m := &apiv1.CheckResponse{
-		Advice: v.Advice.String(), Listed: v.Listed, Reporters: uint32(v.Reporters),
-		RulesVersion: v.RulesVersion, Size: v.Head.Size, Root: append([]byte(nil), v.Head.Root[:]...),
-		AgeMs: v.AgeMillis, Stale: v.Stale,
-	}
+// reply is an answer with the room that it needs, for use again.
+type reply struct {
+	message    apiv1.CheckResponse
+	root, hash risk.Hash
+}
+
+// fill copies a verdict; the verdict is free to be used again.
+func (r *reply) fill(v *risk.Verdict) {
+	m := &r.message
+	m.Reset()
+	r.root, r.hash = v.Head.Root, v.RulesHash
+	m.Advice, m.Listed, m.Reporters = v.Advice.String(), v.Listed, uint32(v.Reporters)
+	m.RulesVersion, m.Size, m.Root = v.RulesVersion, v.Head.Size, r.root[:]
+	m.AgeMs, m.Stale = v.AgeMillis, v.Stale
 	if v.RulesVersion != 0 {
-		m.RulesHash = append([]byte(nil), v.RulesHash[:]...)
+		m.RulesHash = r.hash[:]
 	}
 	if len(v.Shadow) > 0 {
 		m.Shadow = append([]string(nil), v.Shadow...)
@@ -151,7 +108,6 @@ func verdictMessage(v *risk.Verdict) *apiv1.CheckResponse {
 	for i := range v.Reasons {
 		m.Reasons = append(m.Reasons, reasonMessage(&v.Reasons[i]))
 	}
-	return m
 }
 
 func weightMessage(w *risk.SubjectWeight) *apiv1.Weight {

@@ -145,7 +145,7 @@ const (
 	AllPurposes = purposesEnd - 1
 )
 
-var purposeNames = map[Purpose]string{
+var purposeNames = [purposesEnd]string{
 	PurposeOnboarding: "onboarding", PurposeScreening: "transaction_screening",
 	PurposeAML: "aml", PurposeInvestigation: "investigation",
 }
@@ -172,10 +172,6 @@ func (p Purpose) String() string {
 
 // ParsePurpose reads one purpose's name.
 func ParsePurpose(name string) (Purpose, error) {
-	names := make([]string, purposesEnd)
-	for bit, known := range purposeNames {
-		names[bit] = known
-	}
-	n, err := parseName(names, name, "purpose")
+	n, err := parseName(purposeNames[:], name, "purpose")
 	return Purpose(n), err
 }

@@ -3,6 +3,7 @@ package risk
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -148,15 +149,11 @@ func nameOf(names []string, n uint8, what string) string {
 }
 
 func parseName(names []string, name, what string) (uint8, error) {
-	var known []string
-	for n, candidate := range names {
-		if candidate == "" {
-			continue
-		}
-		if candidate == name {
+	for n, candidate := range names { // each check comes through here, often
+		if candidate == name && name != "" {
 			return uint8(n), nil
 		}
-		known = append(known, candidate)
 	}
+	known := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == "" })
 	return 0, fmt.Errorf("%s: %q is not known; use one of %s", what, name, strings.Join(known, ", "))
 }
