@@ -118,9 +118,10 @@ func (c *Checker) Reset(ctx context.Context, source Source, b Batch) error {
 		return c.failed(ctx, err)
 	}
 	program := c.compile(c.Load(), b.Rules)
+	step := c.members.forget()
 	c.change(func(v *View) bool {
 		v.take(&b, program)
-		v.source, v.generation = source, v.generation+1
+		v.source, v.generation, v.step = source, v.generation+1, step
 		v.filter = filter{recent: emptyLayer(), base: base}
 		return true
 	})

@@ -13,6 +13,8 @@ type Checker struct {
 	config Config
 	hasher hasher
 
+	members *members
+
 	view  atomic.Pointer[View]
 	fresh atomic.Pointer[time.Time]
 
@@ -27,7 +29,7 @@ func New(config Config) (*Checker, error) {
 	if err := config.complete(); err != nil {
 		return nil, err
 	}
-	c := &Checker{config: config, hasher: hasher{config.Seed}, grown: make(chan struct{}, 1)}
+	c := &Checker{config: config, hasher: hasher{config.Seed}, members: newMembers(config.Members), grown: make(chan struct{}, 1)}
 	c.view.Store(&View{
 		policy: risk.DefaultPolicy(), shelter: &risk.Shelter{},
 		filter: filter{recent: emptyLayer(), base: newIndex(nil, room(0))},
@@ -81,6 +83,7 @@ func (c *Checker) Absorb(b Batch) {
 	}
 	listed, gone := c.effects(old, &b)
 	program := c.compile(old, b.Rules)
+	step := c.members.touch(c.hasher, &b)
 	var from, to *layer // made once, however often another writer comes first
 	c.change(func(v *View) bool {
 		if v.filter.recent != from {
@@ -88,7 +91,7 @@ func (c *Checker) Absorb(b Batch) {
 			to = from.with(c.hasher, listed, gone)
 		}
 		v.take(&b, program)
-		v.filter.recent = to
+		v.filter.recent, v.step = to, step
 		return true
 	})
 	if c.due() {

@@ -23,6 +23,10 @@ type Config struct {
 	// that nothing is remembered.
 	Dynamics *Dynamics
 
+	// Members is of how many tokens it is remembered that they are listed, for
+	// [Checker.Member]; about 20 bytes each. Zero means none.
+	Members int
+
 	// Now is this node's clock. A listing is judged at Now, but never before the
 	// network's time: neither a caller's clock nor one of ours that is slow can
 	// clear what the network holds. Zero means the system's clock.

@@ -22,6 +22,7 @@ type View struct {
 	shelter    *risk.Shelter // the subjects under protection
 	source     Source        // nil until there is a state
 	generation uint64        // counts the states that replaced one another; see Reset
+	step       uint64        // of the batch or reset that made it; see members
 	filter     filter
 	overrides  overrides
 	next       chan struct{} // closed when a newer view is in place

@@ -181,7 +181,7 @@ func (n *Node) openState() error {
 		return err
 	}
 	n.checker, err = check.New(check.Config{Self: n.reporter(), Now: n.now, MaxAge: n.cfg.Stale.MaxAge, StaleAdvice: advice,
-		Dynamics: n.dynamics(), Alarm: n.alarm})
+		Dynamics: n.dynamics(), Members: n.redisMembers(), Alarm: n.alarm})
 	if err != nil {
 		return err
 	}
@@ -236,6 +236,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	group.Go(func() error { return n.keepMembers(ctx) })
 	group.Go(func() error { return n.foundNetwork(ctx) })
 	group.Go(func() error { n.checker.Run(ctx); return nil })
+	group.Go(func() error { n.checker.Warm(ctx); return nil })
 	group.Go(func() error { return n.watchFailure(ctx) })
 	group.Go(func() error { return n.watchDamage(ctx) })
 	group.Go(func() error { return n.watchDisk(ctx) })

@@ -303,7 +303,7 @@ func (f *fields) bytes() []byte {
 }
 
 // text gives a string that lies in the message.
-func (f *fields) text() string {
-	b := f.bytes()
-	return unsafe.String(unsafe.SliceData(b), len(b))
-}
+func (f *fields) text() string { return textOf(f.bytes()) }
+
+// textOf is bytes as a string that lies in them, for as long as they stay as they are.
+func textOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

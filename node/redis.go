@@ -26,6 +26,7 @@ type redisDoor struct {
 	node   *Node
 	checks *checkService
 	plain  bool
+	kinds  map[string]risk.Kind // by key
 }
 
 const (
@@ -43,7 +44,7 @@ func (n *Node) serveRedis(ctx context.Context) error {
 	if n.listeners.redis == nil {
 		return nil
 	}
-	door := &redisDoor{node: n, checks: newCheckService(n), plain: n.cfg.Redis.Plain}
+	door := newRedisDoor(n)
 	open := n.listeners.redis
 	if !door.plain {
 		open = tls.NewListener(open, n.creds.ServerTLS(atRedis))
@@ -58,12 +59,44 @@ func (n *Node) serveRedis(ctx context.Context) error {
 	return nil
 }
 
+// remembered is of how many tokens a node with a Redis door knows by heart that they
+// are listed: 20 bytes each.
+const remembered = 2 << 20
+
+func (n *Node) redisMembers() int {
+	if n.cfg.Listen.Redis == "" {
+		return 0
+	}
+	return remembered
+}
+
+func newRedisDoor(n *Node) *redisDoor {
+	d := &redisDoor{node: n, checks: newCheckService(n), plain: n.cfg.Redis.Plain, kinds: map[string]risk.Kind{}}
+	for kind := risk.Kind(1); kind < risk.Kinds; kind++ {
+		if kind.Valid() {
+			d.kinds[redisKey+kind.String()] = kind
+		}
+	}
+	return d
+}
+
+// redisNames are commands as clients write them.
+var redisNames = map[string]string{"SISMEMBER": "SISMEMBER", "sismember": "SISMEMBER", "SMISMEMBER": "SMISMEMBER", "smismember": "SMISMEMBER",
+	"RISK.CHECK": "RISK.CHECK", "risk.check": "RISK.CHECK"}
+
+func redisName(word []byte) string {
+	if name, ok := redisNames[string(word)]; ok { // without a copy
+		return name
+	}
+	return strings.ToUpper(string(word))
+}
+
 // answer runs one command.
 func (d *redisDoor) answer(conn redcon.Conn, cmd redcon.Command) {
 	if m, ok := conn.NetConn().(*metered); ok {
 		m.read = 0
 	}
-	name, args := strings.ToUpper(string(cmd.Args[0])), cmd.Args[1:]
+	name, args := redisName(cmd.Args[0]), cmd.Args[1:]
 	switch name {
 	case "PING":
 		if len(args) > 0 {
@@ -157,13 +190,9 @@ func (d *redisDoor) members(conn redcon.Conn, key []byte, values [][]byte) {
 // the answer to say that something is wrong, so what is not listed in a view that is
 // too old, or cannot be read, is an error and never a no.
 func (d *redisDoor) member(key, value []byte) (bool, error) {
-	kindName, ok := strings.CutPrefix(string(key), redisKey)
+	kind, ok := d.kinds[string(key)]
 	if !ok {
-		return false, fmt.Errorf("key: %q is not risk:KIND, such as risk:ip", key)
-	}
-	kind, err := risk.ParseKind(kindName)
-	if err != nil {
-		return false, fmt.Errorf("key: %w", err)
+		return false, fmt.Errorf("key: %q is not risk:KIND with a kind such as ip, phone or account", key)
 	}
 	if err := d.node.lacksKey(); err != nil {
 		return false, err
@@ -172,25 +201,24 @@ func (d *redisDoor) member(key, value []byte) (bool, error) {
 	defer d.checks.scratch.Put(scratch)
 	for {
 		keys := d.node.keys.Load()
-		q := &scratch.query
-		scratch.asked, err = keys.ring.Ask(scratch.asked[:0], kind, string(value), keys.scopes)
+		q, err := &scratch.query, error(nil)
+		scratch.asked, err = keys.ring.Ask(scratch.asked[:0], kind, textOf(value), keys.scopes)
 		if err != nil {
 			return false, err
 		}
-		q.Payment, q.MaxAge = risk.Payment{Phase: risk.PhasePre, Purpose: risk.PurposeScreening}, 0
+		q.Payment, q.MaxAge = risk.Payment{}, 0
 		q.Subjects = append(q.Subjects[:0], check.Subject{Kind: kind, Role: risk.RoleOther, Asked: scratch.asked})
-		if err := d.node.checker.Review(q, &scratch.verdict); err != nil {
+		listed, stale, err := d.node.checker.Member(q, &scratch.verdict)
+		switch {
+		case err != nil:
 			return false, err
+		case d.node.keys.Load().scopesVersion != keys.scopesVersion:
+			continue // see checkService.answer
+		case stale && !listed:
+			return false, errors.New("this node has lost touch with the others; ask another one")
 		}
-		if d.node.keys.Load().scopesVersion == keys.scopesVersion { // see checkService.answer
-			break
-		}
+		return listed, nil
 	}
-	v := &scratch.verdict
-	if v.Stale && !v.Listed {
-		return false, errors.New("this node has lost touch with the others; ask another one")
-	}
-	return v.Listed, nil
 }
 
 // check answers a whole check as JSON. Arguments are those of risknet check: subjects
