@@ -33,14 +33,30 @@ func (r *Replica) addBodies(ctx context.Context, first uint64, batch []store.Rep
 		})
 	}
 	wait.Wait()
-	for _, one := range batch {
-		for i := range one.Bodies {
-			if one.Bodies[i].Erased() {
-				r.Missing++
-			}
-		}
+	for i := range batch {
+		r.Missing += gaps(&batch[i])
 	}
 	return context.Cause(ctx)
+}
+
+// gaps counts the bodies that the leaf has kept and that are gone since. An item that
+// changed nothing, or was refused, left none.
+func gaps(one *store.Replayed) (missing uint64) {
+	leaf, err := risk.DecodeLeaf(one.Leaf)
+	if err != nil || leaf.Refusal != risk.Accepted {
+		return 0
+	}
+	for i, body := range one.Bodies {
+		kept := i >= len(leaf.Outcomes)
+		if !kept {
+			status := leaf.Outcomes[i].Status
+			kept = status == risk.Created || status == risk.Revised || status == risk.WasRenewed
+		}
+		if kept && body.Erased() {
+			missing++
+		}
+	}
+	return missing
 }
 
 // hasItems says no to what is no leaf, too: the law says what is wrong with it.

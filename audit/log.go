@@ -330,8 +330,16 @@ func (l *Log) ask(ctx context.Context, path string) (io.ReadCloser, error) {
 	if resp.Header.Get("Risknet-Diverged") != "" {
 		return nil, &silentError{string(bytes.TrimSpace(text))}
 	}
+	if resp.StatusCode == http.StatusForbidden {
+		return nil, &ForbiddenError{string(bytes.TrimSpace(text))}
+	}
 	return nil, fmt.Errorf("%s/%s: %s: %s", l.address, path, resp.Status, bytes.TrimSpace(text))
 }
+
+// ForbiddenError says why a node does not show something to this caller.
+type ForbiddenError struct{ Text string }
+
+func (e *ForbiddenError) Error() string { return e.Text }
 
 // silentError is the word of a node that signs nothing any more.
 type silentError struct{ text string }

@@ -1,9 +1,12 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/risknet/risknet/client"
@@ -280,15 +283,15 @@ func (m *Monitor) promises(ctx context.Context, nodes []*risk.PutNode) error {
 		return nil
 	}
 	sent, err := m.Outbox()
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && len(m.mine) == 0:
+		return nil // nothing was ever sent
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("outbox: %w, and %d leaves are in our name; name the file in which this institution's programs note what they send", err, len(m.mine))
+	case err != nil:
 		return err
 	}
-	for id := range m.mine {
-		if sent[id] == nil && !m.settled[id] {
-			m.settled[id] = true
-			m.alarm(Alarm{Text: fmt.Sprintf("leaf %d is command %s in our name, and we did not send it: a signing key of ours is in other hands; retire it", m.mine[id], id)})
-		}
-	}
+	m.inOurName(sent)
 	for id, one := range sent {
 		if _, kept := m.mine[id]; kept || m.settled[id] {
 			continue
@@ -300,6 +303,29 @@ func (m *Monitor) promises(ctx context.Context, nodes []*risk.PutNode) error {
 		}
 	}
 	return nil
+}
+
+// inOurName looks for leaves of ours that we did not send.
+func (m *Monitor) inOurName(sent map[risk.Hash]*client.Sent) {
+	var foreign []risk.Hash
+	own := 0
+	for id := range m.mine {
+		switch {
+		case sent[id] != nil:
+			own++
+		case !m.settled[id]:
+			m.settled[id] = true
+			foreign = append(foreign, id)
+		}
+	}
+	slices.SortFunc(foreign, func(a, b risk.Hash) int { return cmp.Compare(m.mine[a], m.mine[b]) })
+	if own == 0 && len(foreign) > 1 {
+		m.alarm(Alarm{Text: fmt.Sprintf("none of the %d leaves in our name is in the outbox: see that it is the one in which this institution's programs note what they send. If it is, a signing key of ours is in other hands; retire it", len(foreign))})
+		return
+	}
+	for _, id := range foreign {
+		m.alarm(Alarm{Text: fmt.Sprintf("leaf %d is command %s in our name, and we did not send it: a signing key of ours is in other hands; retire it", m.mine[id], id)})
+	}
 }
 
 // promised asks the nodes about a command that was promised and is no leaf.

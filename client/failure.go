@@ -37,6 +37,11 @@ func (e *CallError) Error() string {
 func reason(message string) string {
 	message = strings.TrimSuffix(strings.TrimPrefix(message, `connection error: desc = "`), `"`)
 	message = strings.TrimPrefix(message, "transport: ")
+	for _, other := range []string{"missing selected ALPN property", "first record does not look like a TLS handshake"} {
+		if strings.Contains(message, other) {
+			return "something else than a node's API listens there; `risknet cluster status` shows the addresses"
+		}
+	}
 	return strings.TrimPrefix(message, "Error while dialing: ")
 }
 

@@ -129,13 +129,17 @@ type Sent struct {
 }
 
 // ReadOutbox gives what the file says, by command. A line that is cut off, by a crash
-// or a full disk, is left out: what it would have named was not sent.
+// or a full disk, is left out: what it would have named was not sent. A file of nothing
+// else is no outbox.
 func ReadOutbox(in io.Reader) (map[risk.Hash]*Sent, error) {
-	sent := map[risk.Hash]*Sent{}
+	sent, skipped := map[risk.Hash]*Sent{}, 0
 	lines := bufio.NewReaderSize(in, 64<<10)
 	for n := 1; ; n++ {
 		text, err := lines.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
+			if skipped > 0 && len(sent) == 0 {
+				return nil, fmt.Errorf("outbox: none of its %d lines is one; name the file in which this institution's programs note what they send", skipped)
+			}
 			return sent, nil
 		}
 		if err != nil {
@@ -146,6 +150,7 @@ func ReadOutbox(in io.Reader) (map[risk.Hash]*Sent, error) {
 		}
 		var line OutboxLine
 		if err := json.Unmarshal(text, &line); err != nil {
+			skipped++
 			continue
 		}
 		id, err := hex.DecodeString(line.Command)

@@ -70,7 +70,7 @@ func run(o options, out io.Writer) error {
 			return fmt.Errorf("leaf %d: %w", index, err)
 		}
 	}
-	fmt.Fprintf(out, "%d leaves are in the tree of root %s\n", tree.N, tree.Hash)
+	fmt.Fprintf(out, "%d leaves are in the tree of root %x\n", tree.N, tree.Hash[:])
 	if err := o.compare(tree, tiles, out); err != nil || o.save == "" {
 		return err
 	}

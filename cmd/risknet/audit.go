@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -132,6 +133,11 @@ if anything is wrong, and names the first leaf, tile or record.`,
 
 func (a *auditor) verify(cmd *cobra.Command, state bool, save string) error {
 	ctx := cmd.Context()
+	if save != "" { // before an hour of reading
+		if _, err := os.Stat(filepath.Dir(save)); err != nil {
+			return fmt.Errorf("save: %w", err)
+		}
+	}
 	signed, err := a.log.Checkpoint(ctx)
 	if err != nil {
 		return err
@@ -162,6 +168,10 @@ func (a *auditor) states(cmd *cobra.Command, replica *audit.Replica, out *verifi
 	nodes, err := replica.States(cmd.Context(), a.tls)
 	if err != nil {
 		return err
+	}
+	if forbidden, ok := errors.AsType[*audit.ForbiddenError](nodes[0].Err); ok {
+		out.OK = false
+		return fmt.Errorf("state: %w; use the profile of the auditor or the hub", forbidden)
 	}
 	for _, n := range nodes {
 		row := nodeStateJSON{Name: n.Name, Size: n.Size, Records: n.Records, OK: n.Err == nil}

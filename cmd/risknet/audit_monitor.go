@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,6 +63,9 @@ alarm, with 0 if there was none.`,
 		if err != nil {
 			return err
 		}
+		if m.Outbox == nil {
+			note(cmd, "profile: names no outbox or no reporter; promises and your own name are not watched")
+		}
 		return errors.Join(watch(cmd, m, o), m.Close())
 	}
 	return cmd
@@ -71,6 +75,8 @@ func (a *auditor) monitor(outbox string) (*audit.Monitor, error) {
 	m := &audit.Monitor{Log: a.log, Network: a.network, Nodes: audit.Network{TLS: a.tls}}
 	if outbox == "" {
 		outbox = a.profile.Outbox
+	} else if _, err := os.Stat(outbox); err != nil {
+		return nil, fmt.Errorf("outbox: %w", err)
 	}
 	if outbox == "" || a.profile.Reporter == "" {
 		return m, nil
@@ -82,9 +88,6 @@ func (a *auditor) monitor(outbox string) (*audit.Monitor, error) {
 	m.Reporter = reporter
 	m.Outbox = func() (map[risk.Hash]*client.Sent, error) {
 		file, err := os.Open(outbox)
-		if errors.Is(err, os.ErrNotExist) {
-			return map[risk.Hash]*client.Sent{}, nil
-		}
 		if err != nil {
 			return nil, err
 		}
@@ -115,7 +118,8 @@ func watch(cmd *cobra.Command, m *audit.Monitor, o monitorOptions) error {
 				return err
 			}
 		}
-		if err != nil && ctx.Err() == nil && (failed == nil || err.Error() != failed.Error()) {
+		said := err != nil && slices.ContainsFunc(alarms, func(a audit.Alarm) bool { return strings.Contains(err.Error(), a.Text) })
+		if err != nil && !said && !o.once && ctx.Err() == nil && (failed == nil || err.Error() != failed.Error()) {
 			note(cmd, "could not look: %v", err)
 		}
 		if failed = err; o.once {
@@ -136,7 +140,7 @@ func watch(cmd *cobra.Command, m *audit.Monitor, o monitorOptions) error {
 	}
 	switch {
 	case total > 0:
-		return fmt.Errorf("audit: %s alarms", many(total))
+		return fmt.Errorf("audit: %s", counted(total, "alarm"))
 	case o.once && failed != nil:
 		return failed
 	}

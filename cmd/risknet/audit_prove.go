@@ -35,7 +35,8 @@ func newAuditProveCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "prove --leaf N [--since CHECKPOINT] --out FILE", Short: "Make or verify a proof that needs no network",
 		Long: `Makes a small file that proves, to whoever has the node's log key, that a leaf is in
 the ledger, that the ledger has only grown since a checkpoint that was saved before,
-or both. With --verify it checks such a file, offline.`,
+or both. With --verify it checks such a file, offline, and with --leaf or --since that
+it proves this leaf, or growth since this checkpoint.`,
 		Example: "  risknet --profile auditor.yaml audit prove --leaf 17 --out leaf17.json\n" +
 			"  risknet --profile auditor.yaml audit prove --since march.checkpoint --out since-march.json\n" +
 			"  risknet audit prove --verify leaf17.json --log-key 'risknet.example/testnet+1cfd3b72+ASnrYY…'",
@@ -47,12 +48,12 @@ or both. With --verify it checks such a file, offline.`,
 	flags.StringVar(&o.file, "verify", "", "verify this proof `file` instead")
 	flags.StringVar(&o.key, "log-key", "", "note verifier key of the node that signed (default: the profile's)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if o.file != "" {
-			return o.verify(cmd)
-		}
 		var leaf *uint64
 		if cmd.Flags().Changed("leaf") {
 			leaf = &o.leaf
+		}
+		if o.file != "" {
+			return o.verify(cmd, leaf)
 		}
 		if leaf == nil && o.since == "" {
 			return usagef("leaf: is missing; say what to prove with --leaf or --since")
@@ -91,7 +92,10 @@ func (o *proveOptions) prove(cmd *cobra.Command, leaf *uint64) error {
 	return printProven(cmd, data, verifier, o.out)
 }
 
-func (o *proveOptions) verify(cmd *cobra.Command) error {
+func (o *proveOptions) verify(cmd *cobra.Command, leaf *uint64) error {
+	if o.out != "" {
+		return usagef("out: nothing is written with --verify; leave it out")
+	}
 	data, err := os.ReadFile(o.file)
 	if err != nil {
 		return fmt.Errorf("verify: %w; name a file that `risknet audit prove` has written", err)
@@ -111,7 +115,37 @@ func (o *proveOptions) verify(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if err := o.proves(data, verifier, leaf); err != nil {
+		return err
+	}
 	return printProven(cmd, data, verifier, o.file)
+}
+
+// proves holds a proof to what it was said to prove.
+func (o *proveOptions) proves(data []byte, key ledger.Verifier, leaf *uint64) error {
+	p, err := audit.VerifyProof(data, key)
+	switch {
+	case err != nil:
+		return err
+	case leaf != nil && p.Leaf == nil:
+		return fmt.Errorf("proof: proves no leaf, and not leaf %d", *leaf)
+	case leaf != nil && p.Index != *leaf:
+		return fmt.Errorf("proof: proves leaf %d, and not leaf %d", p.Index, *leaf)
+	case o.since == "":
+		return nil
+	}
+	note, err := os.ReadFile(o.since)
+	if err != nil {
+		return fmt.Errorf("since: %w", err)
+	}
+	since, _, err := ledger.OpenCheckpoint(note, key.Name(), key)
+	switch {
+	case err != nil:
+		return fmt.Errorf("since: %w", err)
+	case p.Since == nil || *p.Since != since:
+		return fmt.Errorf("proof: does not prove growth since the checkpoint of %d leaves in %s", since.Size, o.since)
+	}
+	return nil
 }
 
 func printProven(cmd *cobra.Command, data []byte, key ledger.Verifier, file string) error {
