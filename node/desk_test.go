@@ -155,9 +155,29 @@ func (d *desk) lifts(by reporter, id risk.ListingID) {
 // asks is a check by a program of an institution. Its note waits in the queue.
 func (d *desk) asks(institution, transaction, phone string) *apiv1.CheckResponse {
 	d.t.Helper()
+	return d.asksAbout(institution, transaction, &apiv1.Subject{Kind: "phone", Role: "payee", Value: phone})
+}
+
+// asksTokens is the same by a program that makes tokens itself.
+func (d *desk) asksTokens(institution, transaction, phone string) *apiv1.CheckResponse {
+	d.t.Helper()
+	keys := d.keys.Load()
+	asked, err := keys.ring.Ask(nil, risk.KindPhone, phone, keys.scopes)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	subject := &apiv1.Subject{Kind: "phone", Role: "payee"}
+	for _, a := range asked {
+		subject.Tokens = append(subject.Tokens, &apiv1.AskedToken{Epoch: uint32(a.Epoch), Token: a.Token[:]})
+	}
+	return d.asksAbout(institution, transaction, subject)
+}
+
+func (d *desk) asksAbout(institution, transaction string, subject *apiv1.Subject) *apiv1.CheckResponse {
+	d.t.Helper()
 	answer, err := newCheckService(d.Node).answerMessage(context.Background(), &apiv1.CheckRequest{
-		Payment:  &apiv1.Payment{TransactionId: transaction, Amount: 9900, Currency: "CNY"},
-		Subjects: []*apiv1.Subject{{Kind: "phone", Role: "payee", Value: phone}}},
+		Payment:       &apiv1.Payment{TransactionId: transaction, Amount: 9900, Currency: "CNY"},
+		ScopesVersion: d.keys.Load().scopesVersion, Subjects: []*apiv1.Subject{subject}},
 		Identity{Institution: institution, Role: RoleHub})
 	if err != nil {
 		d.t.Fatal(err)

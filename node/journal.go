@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,7 +65,8 @@ func (n *Node) openJournal() error {
 // dropped and counted: an answer never waits for it.
 func (n *Node) noteCheck(who Identity, s *checkScratch) {
 	l := n.look
-	if l == nil || len(s.asked) == 0 || who.Institution != n.creds.Identity.Institution {
+	asked := slices.ContainsFunc(s.query.Subjects, func(s check.Subject) bool { return len(s.Asked) > 0 })
+	if l == nil || !asked || who.Institution != n.creds.Identity.Institution {
 		return
 	}
 	if len(l.queue) == cap(l.queue) {

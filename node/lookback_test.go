@@ -241,9 +241,10 @@ func TestWhatAnotherInstitutionAsksHereLeavesNoNote(t *testing.T) {
 	d := newDesk(t)
 	d.asks("guest", "T-1", phone)
 	d.asks("member", "T-2", phone)
+	d.asksTokens("member", "T-3", phone)
 	d.settles()
-	if notes := d.look.stats().Notes; notes != 1 {
-		t.Errorf("%d notes are kept, want the own institution's alone", notes)
+	if notes := d.look.stats().Notes; notes != 2 {
+		t.Errorf("%d notes are kept, want the own institution's two, of a value and of tokens", notes)
 	}
 }
 
