@@ -59,7 +59,7 @@ func (f *fate) onDisk(logs []*raft.Log) {
 	}
 }
 
-// truncated hands over the commands that a truncation has taken.
+// truncated hands over the commands that a truncation is about to take.
 func (f *fate) truncated(payloads [][]byte) {
 	for _, p := range payloads {
 		f.dropped(p)

@@ -13,6 +13,8 @@ import (
 	wal "github.com/hashicorp/raft-wal"
 	walfs "github.com/hashicorp/raft-wal/fs"
 	"github.com/hashicorp/raft-wal/segment"
+
+	"github.com/risknet/risknet/fault"
 )
 
 // logStore is what raft keeps on disk beside the machine: the log, the term and
@@ -264,10 +266,8 @@ func (g guardedLog) DeleteRange(from, to uint64) error {
 	if to <= g.d.applied.Load() {
 		return g.logStore.DeleteRange(from, to)
 	}
-	lost := g.fate.commands(g.logStore, max(from, g.d.applied.Load()+1), to)
-	if err := g.logStore.DeleteRange(from, to); err != nil {
-		return err
-	}
-	g.fate.truncated(lost)
-	return nil
+	g.fate.truncated(g.fate.commands(g.logStore, max(from, g.d.applied.Load()+1), to))
+	// If we crash here, they are handed over again: whoever takes them takes them once.
+	fault.Point("consensus: entries handed over, not deleted")
+	return g.logStore.DeleteRange(from, to)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -13,6 +14,7 @@ import (
 	apiv1 "github.com/risknet/risknet/api/v1"
 	"github.com/risknet/risknet/check"
 	"github.com/risknet/risknet/consensus"
+	"github.com/risknet/risknet/ledger"
 	"github.com/risknet/risknet/risk"
 	"github.com/risknet/risknet/rules"
 	"github.com/risknet/risknet/store"
@@ -54,8 +56,10 @@ func (n *Node) submit(ctx context.Context, req *apiv1.SubmitRequest, mayForward 
 	if n.Head().Size == 0 {
 		return nil, errNoState
 	}
-	if err := n.courtesy(signed); err != nil {
-		return nil, err
+	if !n.wasPromised(req, signed, mayForward) {
+		if err := n.courtesy(signed); err != nil {
+			return nil, err
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.Limits.SubmitWait)
 	defer cancel()
@@ -63,6 +67,31 @@ func (n *Node) submit(ctx context.Context, req *apiv1.SubmitRequest, mayForward 
 		return n.propose(ctx, signed, promised)
 	}
 	return n.ordered(ctx, req, signed, promised)
+}
+
+// wasPromised reports whether a node of the network hands over what it has promised as
+// a leader. That becomes a leaf, if only one that says that its author's key was retired
+// meanwhile.
+func (n *Node) wasPromised(req *apiv1.SubmitRequest, signed *risk.Signed, fromOutside bool) bool {
+	if fromOutside || len(req.Promise) == 0 {
+		return false
+	}
+	net, err := n.store.Network()
+	if err != nil || net == nil {
+		return false
+	}
+	nodes, err := n.store.Nodes()
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(nodes, func(of *risk.PutNode) bool {
+		key, err := ledger.NewVerifier(net.Origin, of.LogKey.Bytes[:])
+		if err != nil {
+			return false
+		}
+		promise, err := ledger.OpenPromise(req.Promise, key)
+		return err == nil && risk.Hash(promise.Command) == signed.ID()
+	})
 }
 
 // askAgain is how long a command waits for a leader that may be another by then.

@@ -66,7 +66,7 @@ type Node struct {
 	clockSetBack atomic.Bool   // the next stamp may be lower than the last
 	ordering     chan struct{} // closed when order is there
 	closing      chan struct{} // closed when calls under way are to end
-	dropped      chan []byte   // entries that a later leader did not have
+	owing        chan struct{} // something is owed; see owed.go
 	nodesChanged chan struct{} // one place: the node records are to be looked at
 
 	listeners struct{ raft, api, http, redis net.Listener }
@@ -85,7 +85,7 @@ type Node struct {
 func New(ctx context.Context, cfg Config, env Environment, log *slog.Logger) (*Node, error) {
 	env = env.withDefaults()
 	n := &Node{cfg: cfg, env: env, log: log, now: env.Now, health: newHealth(),
-		closing: make(chan struct{}), ordering: make(chan struct{}), nodesChanged: make(chan struct{}, 1), dropped: make(chan []byte, maxDropped), fatal: make(chan error, 1), damage: make(chan struct{}, 1)}
+		closing: make(chan struct{}), ordering: make(chan struct{}), nodesChanged: make(chan struct{}, 1), owing: make(chan struct{}, 1), fatal: make(chan error, 1), damage: make(chan struct{}, 1)}
 	n.checkpoints.wanted = make(chan struct{}, 1)
 	err := n.open(ctx)
 	if err == nil {

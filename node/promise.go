@@ -18,9 +18,9 @@ import (
 // A leader promises a command when it is on its own disk and nobody else's word has
 // come yet: it will be a leaf by some time. From then on dropping it can be proven.
 // The leader keeps its word over a loss of leadership and over a crash, because
-// consensus hands back what is taken out of its log; the same bytes are then given
-// to whoever leads. It breaks it without guilt where no majority stands for as long,
-// and where its disk is lost.
+// consensus hands back what is taken out of its log; see owed. It breaks it without
+// guilt where no majority stands for as long, where its disk is lost, and where an image
+// takes the place of its log.
 const promiseWithin = 30 * time.Second
 
 // promise signs the leader's word; nil if this node signs nothing, if the command would
@@ -76,62 +76,6 @@ func newWord(give func()) *word {
 func (w *word) end() {
 	close(w.done)
 	w.given.Wait()
-}
-
-// maxDropped is how many entries may wait to be proposed again: as many as a leader
-// may have under way.
-const maxDropped = 256
-
-// takeBack is called by consensus with what a later leader did not have.
-func (n *Node) takeBack(payload []byte) {
-	select {
-	case n.dropped <- payload:
-	default:
-		n.log.Error("alarm", "error", "more entries were taken back than can be proposed again; the promises of some may be broken")
-	}
-}
-
-// keepPromises hands what was taken back to whoever leads, until it is a leaf or
-// may not be one any more.
-func (n *Node) keepPromises(ctx context.Context) error {
-	var wait sync.WaitGroup
-	defer wait.Wait()
-	slots := make(chan struct{}, 16)
-	for {
-		select {
-		case payload := <-n.dropped:
-			entry, err := risk.DecodeEntry(payload)
-			if err != nil || entry.Proposer != n.id {
-				continue // nobody has our word for it
-			}
-			slots <- struct{}{}
-			wait.Go(func() {
-				defer func() { <-slots }()
-				n.proposeAgain(ctx, entry.Signed)
-			})
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-func (n *Node) proposeAgain(ctx context.Context, signed *risk.Signed) {
-	command, err := risk.DecodeCommand(signed.Header)
-	if err != nil {
-		return
-	}
-	for n.now().UnixMilli() <= command.NotAfter {
-		once, cancel := context.WithTimeout(ctx, n.cfg.Limits.SubmitWait)
-		receipt, err := n.ordered(once, &apiv1.SubmitRequest{Signed: signed.Encode()}, signed, unheard)
-		cancel()
-		if err == nil {
-			n.log.Info("a promised command was taken back and proposed again", "command", signed.ID(), "leaf", receipt.Leaf)
-			return
-		}
-		if code := status.Code(err); code != codes.Unavailable && code != codes.ResourceExhausted || !pause(ctx, askAgain) {
-			return
-		}
-	}
 }
 
 // withPromise adds the leader's promise to the error of a command whose outcome is

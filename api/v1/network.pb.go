@@ -27,7 +27,10 @@ type SubmitRequest struct {
 	Signed []byte `protobuf:"bytes,1,opt,name=signed,proto3" json:"signed,omitempty"`
 	// How long the called node may wait for its own view to show the command;
 	// zero means its default.
-	WaitMs        int64 `protobuf:"varint,2,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	WaitMs int64 `protobuf:"varint,2,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	// From one node to the leader alone: the promise that was given for this command by
+	// whoever led before. It is then ordered whatever has become of its author's key.
+	Promise       []byte `protobuf:"bytes,3,opt,name=promise,proto3" json:"promise,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -74,6 +77,13 @@ func (x *SubmitRequest) GetWaitMs() int64 {
 		return x.WaitMs
 	}
 	return 0
+}
+
+func (x *SubmitRequest) GetPromise() []byte {
+	if x != nil {
+		return x.Promise
+	}
+	return nil
 }
 
 // Receipt is what became of a command.
@@ -3593,10 +3603,11 @@ var File_v1_network_proto protoreflect.FileDescriptor
 const file_v1_network_proto_rawDesc = "" +
 	"\n" +
 	"\x10v1/network.proto\x12\n" +
-	"risknet.v1\x1a\x0fv1/common.proto\"@\n" +
+	"risknet.v1\x1a\x0fv1/common.proto\"Z\n" +
 	"\rSubmitRequest\x12\x16\n" +
 	"\x06signed\x18\x01 \x01(\fR\x06signed\x12\x17\n" +
-	"\await_ms\x18\x02 \x01(\x03R\x06waitMs\"\xd6\x02\n" +
+	"\await_ms\x18\x02 \x01(\x03R\x06waitMs\x12\x18\n" +
+	"\apromise\x18\x03 \x01(\fR\apromise\"\xd6\x02\n" +
 	"\aReceipt\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\fR\tcommandId\x12\x1a\n" +
