@@ -90,17 +90,23 @@ type Conformance struct {
 	Failures []string `json:"failures"`
 }
 
-// ProveConformance takes the report of a run that passed, on this network and with
-// the vectors of this program, and gives the hash of its file.
-func ProveConformance(text, network []byte) (risk.Hash, error) {
+// ProveConformance takes the report of a run that passed lately, on this network,
+// against the node at an address and with the vectors of this program, and gives the
+// hash of its file.
+func ProveConformance(text, network []byte, node string, now time.Time) (risk.Hash, error) {
 	var report Conformance
 	if err := json.Unmarshal(text, &report); err != nil || report.Network == "" {
 		return risk.Hash{}, errors.New("is no report of `institution conformance`")
 	}
 	set, err := vectors()
-	switch {
-	case err != nil:
+	if err != nil {
 		return risk.Hash{}, err
+	}
+	switch at, err := time.Parse(time.RFC3339, report.Time); {
+	case err != nil || at.After(now.Add(time.Hour)) || at.Before(now.Add(-conformanceLife)):
+		return risk.Hash{}, fmt.Errorf("is of %q and not of the last 30 days; run the vectors again", report.Time)
+	case report.Node != node:
+		return risk.Hash{}, fmt.Errorf("is of the node at %s, and the applicant's is at %s; run the vectors there", report.Node, node)
 	case report.Network != fmt.Sprintf("%x", network):
 		return risk.Hash{}, fmt.Errorf("is of network %.16s…, not of this one", report.Network)
 	case report.Vectors != VectorsHash():

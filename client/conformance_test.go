@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/risknet/risknet/risk"
 	"github.com/risknet/risknet/token"
@@ -104,7 +105,8 @@ func TestOnlyAReportThatPassedProves(t *testing.T) {
 		t.Fatal(err)
 	}
 	network := make([]byte, 32)
-	good := Conformance{Network: strings.Repeat("00", 32), Vectors: VectorsHash(), Probes: set.probes(), Failures: []string{}}
+	now := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	good := Conformance{Network: strings.Repeat("00", 32), Node: "192.0.2.1:7002", Time: "2026-11-22T10:00:00Z", Vectors: VectorsHash(), Probes: set.probes(), Failures: []string{}}
 	for name, c := range map[string]struct {
 		bend  func(*Conformance)
 		wrong string
@@ -114,6 +116,9 @@ func TestOnlyAReportThatPassedProves(t *testing.T) {
 		"of other vectors":  {func(r *Conformance) { r.Vectors = "" }, "other vectors"},
 		"one that failed":   {func(r *Conformance) { r.Failures = []string{"ip"} }, "probes failed"},
 		"one that was cut":  {func(r *Conformance) { r.Probes-- }, "to the end"},
+		"another node's":    {func(r *Conformance) { r.Node = "192.0.2.1:9002" }, "the applicant's is at"},
+		"an old one":        {func(r *Conformance) { r.Time = "2026-10-01T10:00:00Z" }, "not of the last 30 days"},
+		"one of tomorrow":   {func(r *Conformance) { r.Time = "2026-11-24T10:00:00Z" }, "not of the last 30 days"},
 		"something else":    {func(r *Conformance) { *r = Conformance{} }, "is no report"},
 	} {
 		report := good
@@ -122,7 +127,7 @@ func TestOnlyAReportThatPassedProves(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		hash, err := ProveConformance(text, network)
+		hash, err := ProveConformance(text, network, "192.0.2.1:7002", now)
 		if c.wrong == "" && (err != nil || hash.IsZero()) || c.wrong != "" && (err == nil || !strings.Contains(err.Error(), c.wrong)) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,8 +26,9 @@ type stageJSON struct {
 }
 
 type advanceOptions struct {
-	reporter, to, comment, proof, node string
-	purposes                           []string
+	reporter, to, comment, proof string
+	node, salt                   string
+	purposes                     []string
 }
 
 func newInstitutionAdvanceCommand() *cobra.Command {
@@ -33,21 +38,23 @@ func newInstitutionAdvanceCommand() *cobra.Command {
 sandbox (联调测试), shadow (生产验证), signed (协议签约), live; between live and
 quarantined; and over suspended to exited, from which nobody comes back.
 
-To shadow it takes the report of a conformance run that passed; to signed, the name
-of the institution's node, whose root is compared with the hub's first, and the
-purposes. Signed, live, suspended and exited need the hub's threshold of keys.
+To shadow it takes the report of a conformance run at the institution's node that
+passed; to signed, that node's root is compared with the hub's first, and the purposes
+are named. Which node is the institution's, its salt shows: the application commits to
+the name that the node's record has. Signed, live, suspended and exited need the hub's threshold of keys.
 
 JSON: {"reporter","stage","size"}; the move can be seen from size on.`,
 		Example: "  risknet --profile hub.yaml institution advance --reporter 1cf7… --to vetted --comment 'file 2026/17'\n" +
-			"  risknet --profile hub.yaml institution advance --reporter 1cf7… --to shadow --proof conformance.json\n" +
-			"  risknet --profile hub.yaml institution advance --reporter 1cf7… --to signed --node n4 --purposes transaction_screening",
+			"  risknet --profile hub.yaml institution advance --reporter 1cf7… --to shadow --node n4 --salt 5f0c… --proof conformance.json\n" +
+			"  risknet --profile hub.yaml institution advance --reporter 1cf7… --to signed --node n4 --salt 5f0c… --purposes transaction_screening",
 		Args: cobra.NoArgs}
 	flags := cmd.Flags()
 	flags.StringVar(&o.reporter, "reporter", "", "the institution's reporting `id` (required)")
 	flags.StringVar(&o.to, "to", "", "the `stage` (required)")
 	flags.StringVar(&o.comment, "comment", "", "one line for the ledger")
 	flags.StringVar(&o.proof, "proof", "", "report `file` of `institution conformance`; to shadow")
-	flags.StringVar(&o.node, "node", "", "the institution's node by `name`; to signed")
+	flags.StringVar(&o.node, "node", "", "the institution's own node by `name`; to shadow and to signed")
+	flags.StringVar(&o.salt, "salt", "", "what `institution apply --send` gave, in `hex`: it shows that the node is the institution's; to shadow and to signed")
 	flags.StringSliceVar(&o.purposes, "purposes", nil, "what it may use shared data for: onboarding, transaction_screening, aml, investigation; to signed")
 	_ = cmd.MarkFlagRequired("reporter")
 	_ = cmd.MarkFlagRequired("to")
@@ -85,17 +92,10 @@ func (o *advanceOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer c.Close()
-	if o.proof != "" {
-		if params.Proof, err = o.provenConformance(cmd, c); err != nil {
+	if o.proof != "" || o.node != "" {
+		if err := o.examine(cmd, c, params); err != nil {
 			return err
 		}
-	}
-	if o.node != "" {
-		head, err := o.sameRoot(cmd, c)
-		if err != nil {
-			return err
-		}
-		params.Size, params.Root = head.Size, head.Root
 	}
 	receipt, err := signer.Do(cmd.Context(), params, nil, nil)
 	if err != nil {
@@ -105,42 +105,70 @@ func (o *advanceOptions) run(cmd *cobra.Command) error {
 	return emit(cmd, out, func(w io.Writer) { fmt.Fprintf(w, "%s is %s now\n", out.Reporter, out.Stage) })
 }
 
-// provenConformance takes the report of a run that passed.
-func (o *advanceOptions) provenConformance(cmd *cobra.Command, c *client.Client) (risk.Hash, error) {
-	text, err := os.ReadFile(o.proof)
-	if err != nil {
-		return risk.Hash{}, fmt.Errorf("proof: %w; name the report of `institution conformance`", err)
-	}
+// examine looks at the institution's own node, and not at whichever is named: the
+// node's record names its institution, and the salt opens the applicant's commitment to
+// that very name.
+func (o *advanceOptions) examine(cmd *cobra.Command, c *client.Client, params *risk.Advance) error {
 	network, err := c.Network(cmd.Context())
 	if err != nil {
-		return risk.Hash{}, err
+		return err
 	}
-	hash, err := client.ProveConformance(text, network.NetworkId)
+	at := slices.IndexFunc(network.Nodes, func(n *apiv1.Node) bool { return n.Name == o.node })
+	switch {
+	case o.node == "":
+		return usagef("node: is missing; name the institution's own node")
+	case at < 0:
+		return fmt.Errorf("node: the network has no node %q; see cluster status", o.node)
+	}
+	node := network.Nodes[at]
+	if err := o.isItsNode(cmd, c, params.Reporter, node); err != nil {
+		return err
+	}
+	if o.proof != "" {
+		text, err := os.ReadFile(o.proof)
+		if err != nil {
+			return fmt.Errorf("proof: %w; name the report of `institution conformance`", err)
+		}
+		if params.Proof, err = client.ProveConformance(text, network.NetworkId, node.Api, time.Now()); err != nil {
+			return fmt.Errorf("proof: %s: %w", o.proof, err)
+		}
+		return nil
+	}
+	head, err := o.sameRoot(cmd, node)
+	params.Size, params.Root = head.Size, head.Root
+	return err
+}
+
+func (o *advanceOptions) isItsNode(cmd *cobra.Command, c *client.Client, reporter risk.ID, node *apiv1.Node) error {
+	raw, err := hex.DecodeString(o.salt)
+	if err != nil || len(raw) != 16 {
+		return usagef("salt: %q is not the one that `institution apply --send` gave, 32 hex digits: it shows whose node %s is", o.salt, o.node)
+	}
+	list, err := c.Institutions(cmd.Context())
 	if err != nil {
-		return risk.Hash{}, fmt.Errorf("proof: %s: %w", o.proof, err)
+		return err
 	}
-	return hash, nil
+	want := risk.CommitInstitution([16]byte(raw), reporter, node.Institution)
+	for _, one := range list {
+		if one.Reporter == reporter.String() && bytes.Equal(one.Commitment, want[:]) {
+			return nil
+		}
+	}
+	return fmt.Errorf("node: %s is a node of %s, and %s has applied under another name: name its own node, and its own salt", node.Name, node.Institution, reporter)
 }
 
 // sameRoot compares the institution's node with the hub's own.
-func (o *advanceOptions) sameRoot(cmd *cobra.Command, c *client.Client) (risk.Head, error) {
-	network, err := c.Network(cmd.Context())
+func (o *advanceOptions) sameRoot(cmd *cobra.Command, n *apiv1.Node) (risk.Head, error) {
+	if len(n.LogKey) != 32 {
+		return risk.Head{}, fmt.Errorf("node: the record of %s has no log key", n.Name)
+	}
+	a, err := openAudit(cmd)
 	if err != nil {
 		return risk.Head{}, err
 	}
-	for _, n := range network.Nodes {
-		if n.Name != o.node || len(n.LogKey) != 32 {
-			continue
-		}
-		a, err := openAudit(cmd)
-		if err != nil {
-			return risk.Head{}, err
-		}
-		defer a.log.Close()
-		record := &risk.PutNode{Name: n.Name, HTTP: n.Http, LogKey: risk.PublicKey{Algorithm: risk.Ed25519, Bytes: [32]byte(n.LogKey)}}
-		return audit.SameRoot(cmd.Context(), a.log, audit.Network{TLS: a.tls}, record)
-	}
-	return risk.Head{}, fmt.Errorf("node: the network has no node %q; see cluster status", o.node)
+	defer a.log.Close()
+	record := &risk.PutNode{Name: n.Name, HTTP: n.Http, LogKey: risk.PublicKey{Algorithm: risk.Ed25519, Bytes: [32]byte(n.LogKey)}}
+	return audit.SameRoot(cmd.Context(), a.log, audit.Network{TLS: a.tls}, record)
 }
 
 type applyOptions struct {
