@@ -82,7 +82,7 @@ var cures = map[risk.Refusal]string{
 	risk.KeyRetired:    "the signing key was retired; sign with one that is in use, or have the hub add one",
 	risk.TooNew:        "this machine's clock is ahead of the network's; set it",
 	risk.TooOld:        "the command came too late; send it again",
-	risk.NotPermitted:  "this institution's role may not do this",
+	risk.NotPermitted:  "this institution may not do this: its role or its stage is another (risknet institution list), or the listing is another institution's",
 	risk.NeedsCosigner: "so broad a prefix or domain needs two hub keys; name more cosigning_keys in the profile",
 	risk.NotFound:      "there is no such listing",
 	risk.Ended:         "the listing has ended; a terminal state never comes back",

@@ -135,3 +135,14 @@ func plain(err error) error {
 	}
 	return err
 }
+
+// around is what a check of an identifier asks beside the identifier itself.
+func (k *Keyring) around(kind risk.Kind, raw string) ([]risk.Asked, error) {
+	s, err := token.Normalise(kind, raw)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(k.ring.AskSubject(nil, s, k.scopes), func(a risk.Asked) bool {
+		return a.Kind == s.Kind && a.Scope == s.Scope
+	}), nil
+}

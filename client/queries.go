@@ -33,7 +33,32 @@ func (c *Client) Listings(ctx context.Context, kind risk.Kind, raw string, size 
 	if err != nil {
 		return nil, err
 	}
-	in := &apiv1.ListingsRequest{Kind: kind.String(), Tokens: tokens, MinSize: size}
+	return c.listings(ctx, &apiv1.ListingsRequest{Kind: kind.String(), Tokens: tokens, MinSize: size})
+}
+
+// Around gives the listings of what is around an identifier, as a check asks for it:
+// prefixes of an address, parents of a domain, the domain of an e-mail address.
+func (c *Client) Around(ctx context.Context, kind risk.Kind, raw string) (list []*apiv1.Listing, err error) {
+	keys, err := c.Keyring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	asked, err := keys.around(kind, raw)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range asked {
+		in := &apiv1.ListingsRequest{Kind: a.Kind.String(), Tokens: []*apiv1.AskedListing{{Epoch: uint32(a.Epoch), Token: a.Token[:]}}}
+		more, err := c.listings(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, more...)
+	}
+	return list, nil
+}
+
+func (c *Client) listings(ctx context.Context, in *apiv1.ListingsRequest) ([]*apiv1.Listing, error) {
 	out, err := query(ctx, c, func(ctx context.Context, conn grpc.ClientConnInterface) (*apiv1.ListingsResponse, error) {
 		return apiv1.NewRegistryClient(conn).Listings(ctx, in)
 	})

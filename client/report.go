@@ -82,7 +82,7 @@ func ReportFields() []string {
 var reportFields = func() map[string]func(*Report, string) error {
 	fields := map[string]func(*Report, string) error{
 		"value":         func(r *Report, v string) error { return r.identify(r.Kind, v) },
-		"code":          func(r *Report, v string) error { return number(&r.Item.Code, v, 0, 65535) },
+		"code":          func(r *Report, v string) error { return number(&r.Item.Code, v, 0, risk.MaxCode) },
 		"level":         func(r *Report, v string) error { return number(&r.Item.Level, v, 1, 3) },
 		"list":          func(r *Report, v string) error { return named(&r.Item.List, v, risk.ParseList) },
 		"expires":       func(r *Report, v string) (err error) { r.Item.Expiry, err = parseUntil(v, r.now); return err },

@@ -53,6 +53,8 @@ func CheckLives(lives []LongestLife) error {
 		switch {
 		case i > 0 && l.Code <= lives[i-1].Code:
 			return refuse(BadField, "lives", "the codes must rise; code %d comes after %d", l.Code, lives[i-1].Code)
+		case l.Code > MaxCode:
+			return refuse(BadField, "lives", "code %d is none; codes end at %d", l.Code, MaxCode)
 		case l.Days == 0 || int64(l.Days)*dayMillis > MaxListingMillis:
 			return refuse(BadField, "lives", "code %d has %d days; 1 to %d are allowed", l.Code, l.Days, MaxListingMillis/dayMillis)
 		}

@@ -148,6 +148,12 @@ func prepareImport(cmd *cobra.Command, o importOptions, path string, im *client.
 	if err != nil {
 		return nil, err
 	}
+	if o.format != "csv" && o.format != "ndjson" { // there each row may have its own code and end
+		if err := fitLife(cmd, c, &im.Template); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
 	if im.Reporter = signer.Reporter; !o.dryRun {
 		im.To = signer
 	}
@@ -156,6 +162,26 @@ func prepareImport(cmd *cobra.Command, o importOptions, path string, im *client.
 		return nil, err
 	}
 	return c, nil
+}
+
+// fitLife holds the listings' end to the longest life of their code: what nobody asked
+// for is made to fit, and what somebody did is refused before anything is sent.
+func fitLife(cmd *cobra.Command, c *client.Client, template *client.Report) error {
+	lives, _, err := c.Lives(cmd.Context())
+	if err != nil {
+		return err
+	}
+	of := risk.Lives{Longest: lives}
+	now := time.Now()
+	life := time.Duration(of.Of(template.Item.Code)) * time.Millisecond
+	switch {
+	case template.Item.Expiry <= now.Add(life).UnixMilli():
+		return nil
+	case cmd.Flags().Changed("expires"):
+		return usagef("expires: a listing of code %d lives %d days at most here; give --expires %dd or less", template.Item.Code, life/(24*time.Hour), life/(24*time.Hour))
+	}
+	template.Item.Expiry = now.Add(life - time.Minute).UnixMilli() // our clock may be ahead
+	return nil
 }
 
 func reportTemplate(cmd *cobra.Command, kindName string) (client.Report, error) {

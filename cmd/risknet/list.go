@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,6 +95,7 @@ func listingOf(l *apiv1.Listing) listingJSON {
 type getJSON struct {
 	Listed   bool          `json:"listed"`
 	Listings []listingJSON `json:"listings"`
+	Around   []listingJSON `json:"around,omitempty"` // of prefixes and parent domains
 }
 
 func newListGetCommand() *cobra.Command {
@@ -119,6 +122,13 @@ func newListGetCommand() *cobra.Command {
 			out.Listed = out.Listed || client.InForce(l, time.Now())
 			out.Listings = append(out.Listings, listingOf(l))
 		}
+		around, err := c.Around(cmd.Context(), kind, args[0])
+		if err != nil {
+			return err
+		}
+		for _, l := range around {
+			out.Around = append(out.Around, listingOf(l))
+		}
 		return emit(cmd, out, func(w io.Writer) { printListings(w, out) })
 	}
 	return cmd
@@ -126,14 +136,31 @@ func newListGetCommand() *cobra.Command {
 
 func printListings(w io.Writer, out getJSON) {
 	if len(out.Listings) == 0 {
-		fmt.Fprintln(w, "not listed")
-		return
+		fmt.Fprintln(w, "not listed itself")
 	}
-	var lines []table.Row
-	for _, l := range out.Listings {
-		lines = append(lines, table.Row{l.ID, l.Code, l.Level, l.List, paint(l.Advice), paint(l.State), l.Reporter, l.ReportedAt, l.ExpiresAt})
+	lines := listingRows(out.Listings, "")
+	for _, l := range out.Around {
+		lines = append(lines, listingRows([]listingJSON{l}, "around it: "+l.Scope)...)
 	}
-	rows(w, table.Row{"id", "code", "level", "list", "advice", "state", "reporter", "reported", "expires"}, lines)
+	if len(lines) > 0 {
+		rows(w, table.Row{"id", "code", "level", "list", "advice", "state", "origin", "tier", "reporter", "reported", "expires", "taken", ""}, lines)
+	}
+}
+
+func listingRows(list []listingJSON, remark string) (lines []table.Row) {
+	for _, l := range list {
+		lines = append(lines, table.Row{l.ID, l.Code, l.Level, l.List, paint(l.Advice), paint(l.State), l.Origin, l.Tier, l.Reporter, l.ReportedAt, l.ExpiresAt, taken(l.Taken), remark})
+	}
+	return lines
+}
+
+// taken says how many institutions did what.
+func taken(counts map[string]uint32) string {
+	var parts []string
+	for _, action := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%d %s", counts[action], action))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func newListLiftCommand() *cobra.Command {
