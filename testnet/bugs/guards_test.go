@@ -139,7 +139,7 @@ var guards = map[string]bug{
 	"weighing: each origin counts once": {"risk/weigh.go",
 		"if !slices.Contains(origins, v.origin) {", "if true {", "replay", "TestFiveCopies"},
 	"weighing: a copy adds nothing to a case": {"risk/weigh.go",
-		"if v.origin.Kind == OriginCopy && !onlyCopies {", "if v.origin.Kind == OriginCopy && false {", "risk", "TestWhatReportsComeTo"},
+		"if v.origin.Kind == OriginCopy && !onlyCopies {", "if v.origin.Kind == OriginCopy && !onlyCopies && false {", "risk", "TestWhatReportsComeTo"},
 	"weighing: each institution has one voice": {"risk/weigh.go",
 		"if slices.Contains(heard, v.reporter) {", "if false {", "risk", "TestWhatReportsComeTo"},
 	"weighing: an authority is no claim": {"risk/weigh.go",
