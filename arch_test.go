@@ -39,6 +39,7 @@ var rooms = map[string][]string{
 	"testnet/bugs":   {},
 	"testnet/chaos":  {"api/v1", "risk", "token", "rules/industry", "node", "client", "testnet", "fault"},
 	"cmd/risknet":    {"api/v1", "audit", "ledger", "risk", "token", "rules", "rules/industry", "node", "client", "enrol", "testnet", "replay"},
+	"bench/compare":  {"api/v1", "client"},
 	"":               {},
 }
 
@@ -49,11 +50,11 @@ var libraries = map[string][]string{
 	"cel.dev/cel-go":                      {"rules"},
 	"github.com/bits-and-blooms/":         {"check"},
 	"golang.org/x/mod/sumdb":              {"ledger", "audit/outsider"},
-	"google.golang.org/grpc":              {"api/v1", "node", "client"},
+	"google.golang.org/grpc":              {"api/v1", "node", "client", "bench/compare"},
 	"github.com/prometheus/client_golang": {"node"},
 	"github.com/spf13/cobra":              {"cmd/risknet"},
 	"github.com/nyaruka/phonenumbers":     {"token"},
-	"gonum.org/v1/plot":                   {"replay"},
+	"gonum.org/v1/plot":                   {"replay", "bench/compare"},
 }
 
 // forbidden calls, by room: what would make two replicas differ, or a read wait.

@@ -25,6 +25,11 @@ type Load struct {
 	Duration time.Duration
 	Subjects int     // in each question
 	Hits     float64 // share of subjects that are listed
+	// Raw asks with identifiers and not with tokens: the node makes them.
+	Raw bool
+	// Address is asked in the place of the client's own node, if it is set. It must
+	// have a certificate of the network.
+	Address string
 	// Callers is the number of unary callers, or of messages in flight on each of
 	// the streams; zero means what suits the mode.
 	Callers int
@@ -79,7 +84,7 @@ func (c *Client) Load(ctx context.Context, l Load) (LoadResult, error) {
 	gauges := make([]*gauge, callers)
 	var conns []*grpc.ClientConn
 	for range min(callers, loadStreams) {
-		conn, err := DialNode(c.Endpoint(), c.tls)
+		conn, err := DialNode(cmp.Or(l.Address, c.Endpoint()), c.tls)
 		if err != nil {
 			return LoadResult{}, err
 		}
@@ -250,6 +255,11 @@ func loadQuestions(keys *Keyring, l Load, size int) ([]*apiv1.CheckBatchRequest,
 				}
 			}
 			in, _ := q.request(keys, nil)
+			if l.Raw {
+				for s, subject := range q.subjects {
+					in.Subjects[s].Tokens, in.Subjects[s].Value = nil, subject.subject.Value
+				}
+			}
 			pool[i].Checks = append(pool[i].Checks, in)
 		}
 	}
