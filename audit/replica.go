@@ -168,35 +168,3 @@ func tileOf(leaf, size uint64) ledger.Tile {
 	n := leaf / ledger.TileWidth
 	return ledger.Tile{Index: n, Width: int(min(ledger.TileWidth, size-n*ledger.TileWidth))}
 }
-
-// Tiles holds every hash tile that the node serves to our own tree.
-func (r *Replica) Tiles(ctx context.Context) error {
-	size := r.Head().Size
-	for level := 0; size>>(8*level) > 0; level++ {
-		hashes := size >> (8 * level)
-		for n := uint64(0); n*ledger.TileWidth < hashes; n++ {
-			t := ledger.Tile{Level: level, Index: n, Width: int(min(ledger.TileWidth, hashes-n*ledger.TileWidth))}
-			theirs, err := r.log.Tile(ctx, t)
-			if err != nil {
-				return err
-			}
-			ours, err := ledger.HashTile(t, r.store.Hashes)
-			if err != nil {
-				return err
-			}
-			if i := firstDifference(ours, theirs); i >= 0 {
-				return &BadTile{t, fmt.Sprintf("its hash %d is not the one that the leaves give", i/32)}
-			}
-		}
-	}
-	return nil
-}
-
-func firstDifference(a, b []byte) int {
-	for i := range a {
-		if a[i] != b[i] {
-			return i
-		}
-	}
-	return -1
-}

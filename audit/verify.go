@@ -65,11 +65,6 @@ func (r *Replica) verify(ctx context.Context, signed *Signed, size uint64) (*Rep
 	if err := r.Extend(ctx, signed.Checkpoint, size); err != nil {
 		return nil, err
 	}
-	if size == signed.Size {
-		if err := r.Tiles(ctx); err != nil {
-			return nil, err
-		}
-	}
 	net, err := r.store.Network()
 	if err != nil {
 		return nil, err

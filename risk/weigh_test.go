@@ -75,6 +75,7 @@ func TestWhatReportsComeTo(t *testing.T) {
 		{"a suspicion and a copy", []told{{by: "a"}, {by: "b", tier: 3, origin: copied}}, 1, 50, Observe},
 		{"copies of different lists", []told{{by: "a", tier: 2, origin: copied}, {by: "b", tier: 3, origin: OriginNamed(OriginCopy, "x")}}, 1, 400, StepUp},
 		{"one that names an authority", []told{{by: "a", tier: 3, origin: court}}, 1, 800, StepUp},
+		{"one that has a case and names authorities", []told{{by: "a", tier: 2}, {by: "a", tier: 3, origin: court}, {by: "a", tier: 3, origin: OriginNamed(OriginAuthority, "z")}}, 1, 800, StepUp},
 		{"two that name the same authority", []told{{by: "a", tier: 1, origin: court}, {by: "b", tier: 1, origin: court}}, 1, 300, Observe},
 		{"two that name different authorities", []told{{by: "a", tier: 1, origin: court}, {by: "b", tier: 1, origin: OriginNamed(OriginAuthority, "z")}}, 2, 510, HoldFunds},
 		{"the hub names an authority", []told{{by: "hub", origin: court, change: hubSays}}, 1, 800, Deny},
