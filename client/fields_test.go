@@ -44,6 +44,17 @@ func TestEveryFieldCanBeSet(t *testing.T) {
 	}
 }
 
+func TestADateOfListingIsNotStillToCome(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	report := client.NewReport(risk.KindIP, now)
+	if err := report.Set("listed", "2026-11-24"); err != nil {
+		t.Errorf("it is tomorrow in the east: %v", err)
+	}
+	if err := report.Set("listed", "2031-01-01"); err == nil || !strings.Contains(err.Error(), "still to come") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestARecordNamesOneIdentifier(t *testing.T) {
 	report := client.NewReport(risk.KindIP, time.Now())
 	if err := report.Set("ip", "::1"); err != nil {

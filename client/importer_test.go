@@ -204,7 +204,7 @@ func TestAdviceFollowsListAndLevel(t *testing.T) {
 
 func TestWhatAReportRefuses(t *testing.T) {
 	for _, c := range []struct{ field, value, says string }{
-		{"code", "x", "code: "}, {"code", "70000", "65535"}, {"level", "0", "level: "}, {"list", "grey", "black, hint, watch"},
+		{"code", "x", "code: "}, {"code", "70000", "999"}, {"level", "0", "level: "}, {"list", "grey", "black, hint, watch"},
 		{"expires", "soon", "expires: "}, {"expires", "30", "past"}, {"origin", "copy", "copy:NAME"}, {"origin", "own:me", "own"}, {"origin", "hearsay:x", "authority:NAME"},
 		{"advice", "forbid", "deny"}, {"tier", "4", "tier: "}, {"purposes", "fun", "purpose"}, {"phases", "never", "phase"},
 		{"found", "yesterday", "found: "}, {"note", strings.Repeat("x", 513), "512"}, {"colour", "red", "not a field"},

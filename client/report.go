@@ -132,10 +132,14 @@ func (r *Report) identify(kind risk.Kind, value string) error {
 // later, and it counts from then on.
 func (r *Report) listed(text string) error {
 	at, err := ParseTime(text)
-	if err == nil {
-		r.Body.OccurredFrom, r.Body.Effective = at, at
+	switch {
+	case err != nil:
+		return err
+	case at > r.now.Add(24*time.Hour).UnixMilli(): // it is tomorrow somewhere already
+		return fmt.Errorf("%s is still to come; see that the column holds the date of listing", text)
 	}
-	return err
+	r.Body.OccurredFrom, r.Body.Effective = at, at
+	return nil
 }
 
 // parseDelisted reads a time, or "after" the last one at which it was still listed.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/risknet/risknet/client"
 	"github.com/risknet/risknet/risk"
+	"github.com/risknet/risknet/token"
 )
 
 func newProtectCommand() *cobra.Command {
@@ -34,6 +35,7 @@ of hub keys, and never fewer than two. It ends by itself within a year.`,
 	expires := daysFlag(cmd, "expires", 90*24*time.Hour, "how long it holds; days are 90d, at most 366d")
 	covers := cmd.Flags().String("covers", "", "what the protection is for, in words")
 	comment := cmd.Flags().String("comment", "", "why, and who approved it")
+	yes := cmd.Flags().Bool("yes", false, "do not ask before a whole network or top-level domain is protected")
 	for _, name := range []string{"kind", "covers", "comment"} {
 		_ = cmd.MarkFlagRequired(name)
 	}
@@ -41,6 +43,11 @@ of hub keys, and never fewer than two. It ends by itself within a year.`,
 		kind, err := parseKind(*kindName)
 		if err != nil {
 			return err
+		}
+		if subject, err := token.Normalise(kind, args[0]); err == nil && subject.Scope.Broad() {
+			if err := confirm(cmd, *yes, "%s is so broad that reports could refuse nobody in it. Protect all of it?", args[0]); err != nil {
+				return err
+			}
 		}
 		c, signer, err := author(cmd)
 		if err != nil {
