@@ -90,6 +90,11 @@ const (
 	hit
 )
 
+// may is what the bloom filters say: false means that the print is in no layer.
+func (f *filter) may(p uint64) bool {
+	return f.base.may(p) || f.recent.added.may(p) || f.frozen != nil && f.frozen.added.may(p)
+}
+
 // ask finds the newest layer that holds the print of a key, and looks whether
 // that layer or a newer one took the key away again. A hit has the key's sum.
 func (f *filter) ask(p uint64, k Key) (answer, Sum) {

@@ -136,6 +136,9 @@ func (c *Checker) Member(q *Query, v *risk.Verdict) (listed, stale bool, err err
 		for j := range q.Subjects[i].Asked {
 			key := Key{q.Subjects[i].Asked[j].Kind, q.Subjects[i].Asked[j].Token}
 			print := c.hasher.of(key)
+			if !view.filter.may(print) {
+				continue // one line of memory ends most questions
+			}
 			if c.members.has(print, at) {
 				return true, false, nil
 			}

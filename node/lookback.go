@@ -182,7 +182,8 @@ func (e *examiner) ask(note *store.Note) {
 
 // compare gives an alert for each listing that has come, risen or gone. One whose time
 // was over, or that advises less than it did, is none: whoever was told of it knows, or
-// has lost nothing.
+// has lost nothing. Neither is one that advises no more than the payment was answered
+// with: it was less for a while.
 func (e *examiner) compare(note *store.Note, at int64) []store.Alert {
 	var alerts []store.Alert
 	for i := range e.told {
@@ -192,7 +193,7 @@ func (e *examiner) compare(note *store.Note, at int64) []store.Alert {
 		case now.Advice == risk.Allow:
 		case before == nil:
 			alerts = append(alerts, e.alert(note, store.Listed, now, at))
-		case now.Advice > before.Advice || now.Level != 0 && now.Level < before.Level:
+		case now.Advice > before.Advice && now.Advice > note.Advice || now.Level != 0 && now.Level < before.Level:
 			alerts = append(alerts, e.alert(note, store.Risen, now, at))
 		}
 	}

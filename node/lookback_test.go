@@ -334,3 +334,25 @@ func TestUnderWayEveryPaymentIsToldOfOnce(t *testing.T) {
 		t.Errorf("%d of %d payments were told of", len(heard), payments)
 	}
 }
+
+// A listing that advised less for a while, under another policy, and now what it did
+// when the payment was answered, is no news.
+func TestWhatIsAsItWasAnsweredIsNoAlert(t *testing.T) {
+	d := newDesk(t)
+	id := risk.ListingID{Leaf: 7}
+	for name, c := range map[string]struct {
+		answered, before, now risk.Advice
+		alerts                int
+	}{
+		"it was less for a while":  {risk.Deny, risk.StepUp, risk.Deny, 0},
+		"it is more than answered": {risk.StepUp, risk.StepUp, risk.Deny, 1},
+		"it is less now":           {risk.Deny, risk.Deny, risk.StepUp, 0},
+	} {
+		e := d.newExaminer()
+		e.told = []store.Told{{Listing: id, Advice: c.now}}
+		note := &store.Note{Advice: c.answered, Subjects: []store.NoteSubject{{Kind: risk.KindPhone}}, Told: []store.Told{{Listing: id, Advice: c.before}}}
+		if alerts := e.compare(note, 0); len(alerts) != c.alerts {
+			t.Errorf("%s: %d alerts", name, len(alerts))
+		}
+	}
+}
