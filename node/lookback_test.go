@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	apiv1 "github.com/risknet/risknet/api/v1"
+	"github.com/risknet/risknet/risk"
 	"github.com/risknet/risknet/store"
 )
 
