@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -392,4 +393,33 @@ func TestServerWithoutAVoteEndsNoTermAgainAndAgain(t *testing.T) {
 			t.Errorf("in the leader's own term: %v", err)
 		}
 	})
+}
+
+// A peer that claims to lead in term after term takes no more than its own place among
+// those about whom the others are being asked.
+func TestOneThatClaimsAgainAndAgainKeepsNobodyFromBeingAskedAbout(t *testing.T) {
+	release, asked := make(chan struct{}), make(chan string, 200)
+	var work sync.WaitGroup
+	c := &claims{vouch: func(_ context.Context, server string, _ uint64) bool {
+		asked <- server
+		<-release
+		return server == "leader"
+	}, mine: func() uint64 { return 1 }, quit: make(chan struct{}), work: &work, asking: map[string]bool{}, asked: map[string]time.Time{}}
+	for term := uint64(2); term < 100; term++ {
+		if err := c.lead("liar", term); err != errUnproven {
+			t.Fatalf("term %d: %v", term, err)
+		}
+	}
+	if err := c.lead("leader", 3); err != errUnproven {
+		t.Fatal(err)
+	}
+	first, second := <-asked, <-asked
+	close(release)
+	work.Wait()
+	if first+second != "liarleader" && first+second != "leaderliar" || len(asked) > 0 {
+		t.Errorf("the others were asked about %s and %s, and %d more", first, second, len(asked))
+	}
+	if err := c.lead("leader", 3); err != nil {
+		t.Errorf("the leader is not believed: %v", err)
+	}
 }

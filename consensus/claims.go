@@ -24,8 +24,8 @@ type claims struct {
 	leader  string // of term
 	voted   string // whom we voted for
 	votedIn uint64
-	asking  map[claim]bool
-	asked   map[claim]time.Time // and not confirmed
+	asking  map[string]bool      // servers: one at a time of each, so that none takes the others' places
+	asked   map[string]time.Time // and not confirmed
 }
 
 type claim struct {
@@ -37,7 +37,7 @@ type claim struct {
 // tries again within milliseconds.
 var errUnproven = errors.New("the others are being asked whether this server leads")
 
-// vouchAgain is how soon they are asked again about a claim that they did not
+// vouchAgain is how soon they are asked again about a server whose claim they did not
 // confirm.
 const vouchAgain = 100 * time.Millisecond
 
@@ -60,14 +60,15 @@ func (c *claims) lead(server string, term uint64) error {
 		c.term, c.leader = term, server
 		return nil
 	}
-	if !c.asking[one] && time.Since(c.asked[one]) >= vouchAgain {
+	if !c.asking[server] && time.Since(c.asked[server]) >= vouchAgain {
 		c.ask(one)
 	}
 	return errUnproven
 }
 
-// maxAsking bounds the claims that are being looked into.
-const maxAsking = 8
+// maxAsking bounds the claims that are being looked into. A peer speaks for its own
+// servers alone, so it takes as many network members to fill this.
+const maxAsking = 64
 
 func (c *claims) ask(one claim) {
 	if len(c.asking) >= maxAsking {
@@ -76,7 +77,7 @@ func (c *claims) ask(one claim) {
 	if len(c.asked) > 4*maxAsking {
 		clear(c.asked)
 	}
-	c.asking[one] = true
+	c.asking[one.server] = true
 	c.work.Go(func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
@@ -90,8 +91,8 @@ func (c *claims) ask(one claim) {
 		confirmed := c.vouch(ctx, one.server, one.term)
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		delete(c.asking, one)
-		c.asked[one] = time.Now()
+		delete(c.asking, one.server)
+		c.asked[one.server] = time.Now()
 		if confirmed && one.term >= c.term && (one.term > c.term || c.leader == "") {
 			c.term, c.leader = one.term, one.server
 		}

@@ -103,12 +103,25 @@ func (d *doors) of(peer Peer) (*door, error) {
 	if one := d.open[peer.Key()]; one != nil {
 		return one, nil
 	}
-	if len(d.open) >= maxDoors {
+	if len(d.open) >= maxDoors && !d.shutIdle() {
 		return nil, errTooMany
 	}
 	one := newDoor(d.t, peer)
 	d.open[peer.Key()] = one
 	return one, nil
+}
+
+// shutIdle makes room by a door through which nobody is connected. Who comes through it
+// at this very moment is turned away, and comes again.
+func (d *doors) shutIdle() bool {
+	for key, one := range d.open {
+		if one.open.empty() {
+			delete(d.open, key)
+			_ = one.raft.Close() // it only ever says that it is closed
+			return true
+		}
+	}
+	return false
 }
 
 // close ends what the doors' transports run; connections are the transport's.
@@ -141,6 +154,12 @@ func (c *crowd) enter(conn net.Conn, most int) {
 	if oldest != nil {
 		_ = oldest.Close() // who reads from it hears of it
 	}
+}
+
+func (c *crowd) empty() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.list) == 0
 }
 
 func (c *crowd) leave(conn net.Conn) {

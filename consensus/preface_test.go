@@ -3,6 +3,7 @@ package consensus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -122,6 +123,33 @@ func TestSilentCallerIsShutOut(t *testing.T) {
 		}
 		if took := time.Since(begun); took > 10*time.Second {
 			t.Fatalf("it was shut out after %v", took)
+		}
+	})
+}
+
+type namedPeer string
+
+func (p namedPeer) Key() string          { return string(p) }
+func (namedPeer) SpeaksFor(string) error { return nil }
+
+// Names that have come and gone keep nobody out: a door through which nobody is
+// connected makes room.
+func TestDoorsThatNobodyUsesMakeRoom(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *network) {
+		n.found(1)
+		ds := n.leader().trans.doors
+		for i := range 2 * maxDoors {
+			if _, err := ds.of(namedPeer(fmt.Sprint(i))); err != nil {
+				t.Fatalf("peer %d: %v", i, err)
+			}
+		}
+		for _, one := range ds.open {
+			near, far := net.Pipe()
+			defer near.Close()
+			one.open.enter(far, maxPerDoor)
+		}
+		if _, err := ds.of(namedPeer("one more")); err != errTooMany {
+			t.Errorf("with all in use: %v", err)
 		}
 	})
 }

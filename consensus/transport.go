@@ -112,7 +112,7 @@ func newTransport(r *Replica, logger *bridge) *transport {
 		conns:       conns,
 		ioTimeout:   cfg.IOTimeout,
 	}
-	t.claims = &claims{vouch: cfg.Vouch, mine: t.terms.known.Load, quit: t.done, work: &t.work, asking: map[claim]bool{}, asked: map[claim]time.Time{}}
+	t.claims = &claims{vouch: cfg.Vouch, mine: t.terms.known.Load, quit: t.done, work: &t.work, asking: map[string]bool{}, asked: map[string]time.Time{}}
 	stream := streamLayer{
 		dial:      conns.Dialer(t.aside.Dialer(own.Dialer(cfg.Gate.Dialer(cfg.Dial)))),
 		advertise: cfg.Advertise,
@@ -179,6 +179,8 @@ func (t *transport) guard(from *door) {
 			if !t.forward(rpc) {
 				return
 			}
+		case <-from.shut:
+			return
 		case <-t.done:
 			return
 		}
