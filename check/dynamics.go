@@ -210,11 +210,28 @@ func (d *Dynamics) take(print uint64) (*slot, uint32) {
 			}
 		}
 		turn := atomic.LoadUint32(&best.turn)
-		if turn%2 == 0 && atomic.CompareAndSwapUint32(&best.turn, turn, turn+1) {
+		if turn%2 != 0 || !atomic.CompareAndSwapUint32(&best.turn, turn, turn+1) {
+			continue
+		}
+		if atomic.LoadUint64(&best.print) == print || !contested(set, best, print) {
 			return best, turn
 		}
+		atomic.StoreUint32(&best.turn, turn) // nothing was changed
 	}
 	return nil, 0
+}
+
+// contested reports whether another slot of a set is the subject's, or is just being
+// written: then somebody may be taking it for the same new subject, which would have two
+// slots and be read in one.
+func contested(set []slot, taken *slot, print uint64) bool {
+	for i := range set {
+		sl := &set[i]
+		if sl != taken && (atomic.LoadUint64(&sl.print) == print || atomic.LoadUint32(&sl.turn)%2 != 0) {
+			return true
+		}
+	}
+	return false
 }
 
 func (sl *slot) clear() {

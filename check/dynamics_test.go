@@ -127,6 +127,27 @@ func TestManyLearnOfOneSubjectAtOnce(t *testing.T) {
 	}
 }
 
+// Those who meet a new subject at the same time give it one slot, not one each.
+func TestANewSubjectHasOneSlot(t *testing.T) {
+	const rounds, writers = 3_000, 4
+	for round := range rounds {
+		d, k := NewDynamics(4), keyNumber(round)
+		start := make(chan struct{})
+		var all sync.WaitGroup
+		for range writers {
+			all.Go(func() {
+				<-start
+				paid(d, k, began, 3)
+			})
+		}
+		close(start)
+		all.Wait()
+		if got := movesAt(d, k, began, 1).Count[0] + int64(d.Lost()); got != writers || d.Subjects() > 1 {
+			t.Fatalf("round %d: %d of %d payments, %d subjects", round, got, writers, d.Subjects())
+		}
+	}
+}
+
 const movesRules = `
 name: moves
 on_error: {pre: step_up, in: step_up, post: observe}
