@@ -26,6 +26,8 @@ type delivery struct {
 
 	counts imageCounts
 
+	committed func(index, term uint64) // hears of each commit before it is applied; may be nil
+
 	broken  atomic.Pointer[error]
 	down    chan struct{} // closed with the first failure
 	failure chan error    // holds at most one
@@ -47,6 +49,9 @@ func (d *delivery) ApplyBatch(logs []*raft.Log) []any {
 	entries := make([]Entry, len(logs))
 	for i, l := range logs {
 		entries[i] = entryOf(l)
+	}
+	if last := logs[len(logs)-1]; d.committed != nil {
+		d.committed(last.Index, last.Term)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -12,14 +12,16 @@ import (
 // nothing more for as long as it leads, and could not be shut down.
 type pipeline struct {
 	raft.AppendPipeline
+	sent    func(args *raft.AppendEntriesRequest)
 	note    func(answer raft.AppendFuture)
 	answers chan raft.AppendFuture
 	quit    chan struct{}
 	once    sync.Once
 }
 
-func newPipeline(inner raft.AppendPipeline, note func(raft.AppendFuture)) *pipeline {
-	p := &pipeline{AppendPipeline: inner, note: note, answers: make(chan raft.AppendFuture), quit: make(chan struct{})}
+// newPipeline closes quit when it is closed.
+func newPipeline(inner raft.AppendPipeline, quit chan struct{}, sent func(*raft.AppendEntriesRequest), note func(raft.AppendFuture)) *pipeline {
+	p := &pipeline{AppendPipeline: inner, sent: sent, note: note, answers: make(chan raft.AppendFuture), quit: quit}
 	go p.pass()
 	return p
 }
@@ -43,6 +45,11 @@ func (p *pipeline) pass() {
 			return
 		}
 	}
+}
+
+func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	p.sent(args)
+	return p.AppendPipeline.AppendEntries(args, resp)
 }
 
 func (p *pipeline) Consumer() <-chan raft.AppendFuture { return p.answers }

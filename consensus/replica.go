@@ -235,6 +235,7 @@ func Start(cfg Config, machine Machine) (*Replica, error) {
 	r.terms = &terms{StableStore: r.disk, onTerm: cfg.OnTerm, fail: r.delivery.fail, told: term}
 	r.terms.known.Store(term)
 	r.trans = newTransport(r, logger)
+	r.delivery.committed = r.trans.hints.committed
 	if last, err := store.LastIndex(); at.Index > 0 || last > 0 || err != nil {
 		// Until raft runs: this server knows a network.
 		unknown := func() []Server { return make([]Server, 1) }

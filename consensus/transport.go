@@ -72,6 +72,7 @@ type transport struct {
 	peers    *peers
 	terms    *terms
 	unseated unseated
+	hints    hints
 	admit    func(proposer string, payload []byte) error
 	held     func() error // why this server takes nothing new
 	room     func(bytes uint64) error
