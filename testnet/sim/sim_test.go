@@ -128,8 +128,11 @@ func TestSeeds(t *testing.T) {
 	case seed > 0:
 		first, last = uint64(seed), uint64(seed)
 	}
-	before := debug.SetGCPercent(400) // a world holds little for long
-	t.Cleanup(func() { debug.SetGCPercent(before) })
+	before, limit := debug.SetGCPercent(400), debug.SetMemoryLimit(8<<30) // a world holds little for long
+	t.Cleanup(func() {
+		debug.SetGCPercent(before)
+		debug.SetMemoryLimit(limit)
+	})
 	for seed := first; seed <= last; seed++ {
 		s := Generate(seed)
 		t.Run(s.Name, func(t *testing.T) {
