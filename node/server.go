@@ -72,6 +72,7 @@ func certified(p *peer.Peer) Identity {
 // finish.
 func (n *Node) serveAPI(ctx context.Context) error {
 	server := n.newServer()
+	defer server.Stop() // its workers live until then, also where Serve ends by itself
 	defer context.AfterFunc(ctx, func() {
 		close(n.closing)
 		n.health.Shutdown()
