@@ -24,38 +24,37 @@ func (n *network) anAnswer(ctx context.Context) ([]byte, error) {
 	return answer.MarshalVT()
 }
 
-// checkRows are checks over gRPC: six clean subjects, a hundred rules, TLS.
-func (n *network) checkRows(o options) []row {
-	var address string
-	prepare := func(ctx context.Context) (func(), error) {
-		at, stop, err := n.startEcho(ctx)
-		address = at
-		return stop, err
+// checkTrials are checks over gRPC: six clean subjects, a hundred rules, TLS.
+func (n *network) checkTrials(o options) []trial {
+	trials := []trial{
+		n.checks(o, row{name: "unary", what: "one call a check, 50 callers", reach: 0.8}, client.Load{Mode: "unary"}),
+		n.checks(o, row{name: "stream", what: "one message a check, 64 in flight", least: 172_000}, client.Load{Mode: "stream", Callers: 16}),
+		n.checks(o, row{name: "batch", what: "64 checks a message, tokens given", least: 450_000}, client.Load{Mode: "batch"}),
+		n.checks(o, row{name: "raw", what: "64 checks a message, raw identifiers", least: 200_000}, client.Load{Mode: "batch", Raw: true}),
 	}
-	load := func(l client.Load, echo bool) func(ctx context.Context) (float64, error) {
-		l.Duration, l.Subjects = o.each, subjects
+	return trials
+}
+
+// checks is one load beside an echo of the same messages.
+func (n *network) checks(o options, r row, l client.Load) trial {
+	r.peer, r.unit = "a bare gRPC echo", "checks/s"
+	l.Duration, l.Subjects = o.each, subjects
+	address := ""
+	ask := func(at func() string) func(ctx context.Context) (float64, error) {
 		return func(ctx context.Context) (float64, error) {
-			if echo {
-				l.Address = address
-			}
-			result, err := n.client.Load(ctx, l)
+			load := l
+			load.Address = at()
+			result, err := n.client.Load(ctx, load)
 			if err == nil && result.Errors > 0 {
 				err = fmt.Errorf("%d of %d checks failed", result.Errors, result.Checks)
 			}
 			return float64(result.Checks) / result.Seconds, err
 		}
 	}
-	rows := []row{
-		{name: "unary", what: "one call a check, 50 callers", reach: 0.8},
-		{name: "stream", what: "one message a check, 64 in flight", least: 172_000},
-		{name: "batch", what: "64 checks a message, tokens given", least: 450_000},
-		{name: "raw", what: "64 checks a message, raw identifiers", least: 200_000},
+	t := inTurn(r, ask(func() string { return address }), ask(func() string { return "" }))
+	t.prepare = func(ctx context.Context) (stop func(), err error) {
+		address, stop, err = n.startEcho(ctx)
+		return stop, err
 	}
-	loads := map[string]client.Load{"unary": {Mode: "unary"}, "stream": {Mode: "stream", Callers: 16}, "batch": {Mode: "batch"}, "raw": {Mode: "batch", Raw: true}}
-	for i := range rows {
-		r := &rows[i]
-		r.peer, r.unit, r.prepare = "a bare gRPC echo", "checks/s", prepare
-		r.theirs, r.ours = load(loads[r.name], true), load(loads[r.name], false)
-	}
-	return rows
+	return t
 }
