@@ -26,35 +26,46 @@ func (n *network) anAnswer(ctx context.Context) ([]byte, error) {
 
 // checkTrials are checks over gRPC: six clean subjects, a hundred rules, TLS.
 func (n *network) checkTrials(o options) []trial {
-	trials := []trial{
-		n.checks(o, row{name: "unary", what: "one call a check, 50 callers", reach: 0.8}, client.Load{Mode: "unary"}),
-		n.checks(o, row{name: "stream", what: "one message a check, 64 in flight", least: 172_000}, client.Load{Mode: "stream", Callers: 16}),
-		n.checks(o, row{name: "batch", what: "64 checks a message, tokens given", least: 450_000}, client.Load{Mode: "batch"}),
-		n.checks(o, row{name: "raw", what: "64 checks a message, raw identifiers", least: 200_000}, client.Load{Mode: "batch", Raw: true}),
+	patient := row{name: "stream-p99", what: "the same, p99 of a message", peer: anEcho, unit: "ms", most: 5}
+	return []trial{
+		n.checks(o, client.Load{Mode: "unary"}, row{name: "unary", what: "one call a check, 50 callers", reach: 0.8}),
+		n.checks(o, client.Load{Mode: "stream", Callers: 16}, row{name: "stream", what: "one message a check, 64 in flight", least: 172_000}, patient),
+		n.checks(o, client.Load{Mode: "batch"}, row{name: "batch", what: "64 checks a message, tokens given", least: 450_000}),
+		n.checks(o, client.Load{Mode: "batch", Raw: true}, row{name: "raw", what: "64 checks a message, raw identifiers", least: 200_000}),
 	}
-	return trials
 }
 
-// checks is one load beside an echo of the same messages.
-func (n *network) checks(o options, r row, l client.Load) trial {
-	r.peer, r.unit = "a bare gRPC echo", "checks/s"
+const anEcho = "a bare gRPC echo"
+
+// checks is one load beside an echo of the same messages: checks a second and, if a row
+// asks for it, the time of a message.
+func (n *network) checks(o options, l client.Load, r row, latency ...row) trial {
+	r.peer, r.unit = anEcho, "checks/s"
 	l.Duration, l.Subjects = o.each, subjects
 	address := ""
-	ask := func(at func() string) func(ctx context.Context) (float64, error) {
-		return func(ctx context.Context) (float64, error) {
-			load := l
-			load.Address = at()
-			result, err := n.client.Load(ctx, load)
-			if err == nil && result.Errors > 0 {
-				err = fmt.Errorf("%d of %d checks failed", result.Errors, result.Checks)
-			}
-			return float64(result.Checks) / result.Seconds, err
+	ask := func(ctx context.Context, at string) (figures, error) {
+		load := l
+		load.Address = at
+		result, err := n.client.Load(ctx, load)
+		if err == nil && result.Errors > 0 {
+			err = fmt.Errorf("%d of %d checks failed", result.Errors, result.Checks)
 		}
+		seen := figures{r.name: float64(result.Checks) / result.Seconds}
+		for _, p99 := range latency {
+			seen[p99.name] = float64(result.Percentile(99).Microseconds()) / 1000
+		}
+		return seen, err
 	}
-	t := inTurn(r, ask(func() string { return address }), ask(func() string { return "" }))
-	t.prepare = func(ctx context.Context) (stop func(), err error) {
-		address, stop, err = n.startEcho(ctx)
-		return stop, err
-	}
-	return t
+	return trial{rows: append([]row{r}, latency...),
+		prepare: func(ctx context.Context) (stop func(), err error) {
+			address, stop, err = n.startEcho(ctx)
+			return stop, err
+		},
+		measure: func(ctx context.Context) (theirs, ours figures, err error) {
+			if theirs, err = ask(ctx, address); err != nil {
+				return nil, nil, fmt.Errorf("%s: %w", anEcho, err)
+			}
+			ours, err = ask(ctx, "")
+			return theirs, ours, err
+		}}
 }

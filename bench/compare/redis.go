@@ -25,25 +25,20 @@ func (n *network) redisTrials(o options) []trial {
 			r.reach = 0.8
 		}
 		port := ""
-		trials = append(trials, trial{rows: []row{r},
-			prepare: func(ctx context.Context) (stop func(), err error) {
-				port, stop, err = startRedis(ctx, o.members)
-				if err != nil {
-					return nil, err
-				}
-				if err = n.learn(ctx, o.members); err != nil {
-					stop()
-				}
-				return stop, err
-			},
-			measure: func(ctx context.Context) (theirs, ours figures, err error) {
-				theirs, ours = figures{}, figures{}
-				if theirs[r.name], err = redisBenchmark(ctx, port, depth, o.members, 1); err != nil {
-					return nil, nil, err
-				}
-				ours[r.name], err = redisBenchmark(ctx, portOf(n.nodes[0].Resp), depth, o.members, 1)
-				return theirs, ours, err
-			}})
+		t := inTurn(r, func(ctx context.Context) (float64, error) { return redisBenchmark(ctx, port, depth, o.members, 1) },
+			func(ctx context.Context) (float64, error) {
+				return redisBenchmark(ctx, portOf(n.nodes[0].Resp), depth, o.members, 1)
+			})
+		t.prepare = func(ctx context.Context) (stop func(), err error) {
+			if port, stop, err = startRedis(ctx, o.members); err != nil {
+				return nil, err
+			}
+			if err = n.learn(ctx, o.members); err != nil {
+				stop()
+			}
+			return stop, err
+		}
+		trials = append(trials, t)
 	}
 	return append(trials, n.sixTrial(o))
 }
@@ -53,19 +48,16 @@ func (n *network) redisTrials(o options) []trial {
 func (n *network) sixTrial(o options) trial {
 	r := row{name: "batch-redis", what: "64 checks a message, tokens given, beside SMISMEMBER of six keys, pipeline 128", peer: "Redis", unit: "checks/s", reach: 1}
 	port := ""
-	return trial{rows: []row{r},
-		prepare: func(ctx context.Context) (stop func(), err error) {
-			port, stop, err = startRedis(ctx, o.members)
-			return stop, err
-		},
-		measure: func(ctx context.Context) (figures, figures, error) {
-			theirs, err := redisBenchmark(ctx, port, 128, o.members, subjects)
-			if err != nil {
-				return nil, nil, err
-			}
+	t := inTurn(r, func(ctx context.Context) (float64, error) { return redisBenchmark(ctx, port, 128, o.members, subjects) },
+		func(ctx context.Context) (float64, error) {
 			result, err := n.client.Load(ctx, client.Load{Mode: "batch", Duration: o.each, Subjects: subjects})
-			return figures{r.name: theirs}, figures{r.name: float64(result.Checks) / result.Seconds}, err
-		}}
+			return float64(result.Checks) / result.Seconds, err
+		})
+	t.prepare = func(ctx context.Context) (stop func(), err error) {
+		port, stop, err = startRedis(ctx, o.members)
+		return stop, err
+	}
+	return t
 }
 
 func portOf(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }

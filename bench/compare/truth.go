@@ -91,21 +91,21 @@ func (n *network) trouble(ctx context.Context, judge *judge, count int) error {
 		return err
 	}
 	chunks := (count + risk.MaxItems - 1) / risk.MaxItems
-	group, ctx := errgroup.WithContext(ctx)
+	group, inner := errgroup.WithContext(ctx)
 	next := make(chan int)
 	group.Go(func() error {
 		defer close(next)
 		for i := range chunks {
 			switch i {
 			case chunks / 3:
-				group.Go(func() error { return n.testnet(ctx, "kill", "--node", first) })
+				group.Go(func() error { return n.testnet(inner, "kill", "--node", first) })
 			case 2 * chunks / 3:
-				group.Go(func() error { return n.comeBack(ctx, first) })
+				group.Go(func() error { return n.comeBack(inner, first) })
 			}
 			select {
 			case next <- i:
-			case <-ctx.Done():
-				return ctx.Err()
+			case <-inner.Done():
+				return inner.Err()
 			}
 		}
 		return nil
@@ -113,7 +113,7 @@ func (n *network) trouble(ctx context.Context, judge *judge, count int) error {
 	for range 8 {
 		group.Go(func() error {
 			for i := range next {
-				size, err := importChunk(ctx, author, keys, n.listed+i*risk.MaxItems)
+				size, err := importChunk(inner, author, keys, n.listed+i*risk.MaxItems)
 				if err != nil {
 					return err
 				}
