@@ -2,23 +2,11 @@ package check
 
 import (
 	"cmp"
-	"hash/maphash"
 	"math/bits"
 	"slices"
 
 	"github.com/bits-and-blooms/bloom/v3"
 )
-
-// hasher makes the 64-bit fingerprint of a key. The seed belongs to this
-// process, so nobody outside can look for tokens that collide.
-type hasher struct{ seed maphash.Seed }
-
-func (h hasher) of(k Key) uint64 {
-	var raw [1 + len(k.Token)]byte
-	raw[0] = uint8(k.Kind)
-	copy(raw[1:], k.Token[:])
-	return maphash.Bytes(h.seed, raw[:])
-}
 
 // The shape of the bloom filter. All bits of one key lie in one block, which is
 // one cache line: a miss costs one access to memory, where a plain bloom filter
