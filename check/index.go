@@ -47,6 +47,8 @@ type index struct {
 	sums   []Sum    // of the prints, in their order
 	starts []uint32 // where the prints of each bucket begin, and one more
 	shift  uint     // the top 64-shift bits of a print are its bucket
+
+	read int // how many prints a build has read from the Source; see fold
 }
 
 // room gives the number of blocks for n keys, a power of two of keys so that
@@ -76,10 +78,7 @@ func (x *index) with(more []entry) *index {
 	next := &index{}
 	next.merge(x, more)
 	if next.blocks = room(len(next.prints)); next.blocks != x.blocks {
-		next.bloom = bloom.New(uint(next.blocks*blockBits), bitsPerKey)
-		for _, p := range next.prints {
-			next.mark(p)
-		}
+		next.markAll(next.prints)
 	} else {
 		next.bloom = x.bloom.Copy()
 		for _, e := range more {
@@ -126,6 +125,14 @@ func (x *index) locations(p uint64, at *[bitsPerKey]uint64) {
 	for i := range at {
 		at[i] = block*blockBits + h&(blockBits-1)
 		h >>= 9
+	}
+}
+
+// markAll begins the bloom filter.
+func (x *index) markAll(prints []uint64) {
+	x.bloom = bloom.New(uint(x.blocks*blockBits), bitsPerKey)
+	for _, p := range prints {
+		x.mark(p)
 	}
 }
 
