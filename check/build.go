@@ -11,8 +11,8 @@ import (
 	"github.com/risknet/risknet/risk"
 )
 
-// Run rebuilds the base of the filter whenever enough has gathered over it,
-// until ctx ends. A build that fails leaves the old base in place and is tried
+// Run puts what has gathered over the base of the filter into it, whenever that is
+// enough, until ctx ends. A build that fails leaves the old base in place and is tried
 // again after a pause.
 func (c *Checker) Run(ctx context.Context) {
 	for {
@@ -21,7 +21,7 @@ func (c *Checker) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		for c.due() && c.Rebuild(ctx) != nil {
+		for c.due() && c.gather(ctx) != nil {
 			pause := time.NewTimer(c.config.RetryAfter)
 			select {
 			case <-pause.C:
@@ -141,7 +141,8 @@ func (c *Checker) build(ctx context.Context, source Source, version uint64) (*in
 		return nil, err
 	}
 	list = inOrder(list)
-	base := newIndex(list, 1+uint64(len(list))*keyBits/blockBits)
+	base := newIndex(list, baseRoom(len(list)))
+	base.read = len(base.prints)
 	err = source.Tokens(version, unlessDone(ctx, func(t Touched) error {
 		p := c.hasher.of(t.Key)
 		if sum, found := base.find(p); !base.may(p) || !found || sum != t.Sum && sum != 0 {

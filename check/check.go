@@ -99,6 +99,8 @@ func (w *work) listings(q *Query, last bool) bool {
 	if purpose == 0 {
 		purpose = risk.PurposeScreening
 	}
+	w.fetch(q)
+	prints := w.prints
 	for i := range q.Subjects {
 		s := &q.Subjects[i]
 		w.facts.ByRole[s.Role].Present = true
@@ -108,7 +110,8 @@ func (w *work) listings(q *Query, last bool) bool {
 			asked := &s.Asked[j]
 			w.facts.ByKind[asked.Kind].Present = true
 			key := Key{asked.Kind, asked.Token}
-			fp := w.c.hasher.of(key)
+			fp := prints[0]
+			prints = prints[1:]
 			if o, ok := w.view.overrides.find(fp, key, w.now); ok {
 				overridden = true
 				w.say(overrideReason(&o, i))
@@ -130,6 +133,19 @@ func (w *work) listings(q *Query, last bool) bool {
 		w.weigh(s, first, overridden)
 	}
 	return true
+}
+
+// fetch makes the print of each token that is asked, and has memory on its way for
+// all of them before the first is looked at.
+func (w *work) fetch(q *Query) {
+	w.prints = w.prints[:0]
+	for i := range q.Subjects {
+		for j := range q.Subjects[i].Asked {
+			asked := &q.Subjects[i].Asked[j]
+			w.prints = append(w.prints, w.c.hasher.of(Key{asked.Kind, asked.Token}))
+		}
+	}
+	w.warmed = w.view.filter.warm(w.prints)
 }
 
 // holds asks the filter, and counts where it does not end the question at once.

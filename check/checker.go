@@ -29,7 +29,7 @@ func New(config Config) (*Checker, error) {
 	if err := config.complete(); err != nil {
 		return nil, err
 	}
-	c := &Checker{config: config, hasher: hasher{config.Seed}, members: newMembers(config.Members), grown: make(chan struct{}, 1)}
+	c := &Checker{config: config, hasher: newHasher(config.Seed), members: newMembers(config.Members), grown: make(chan struct{}, 1)}
 	c.view.Store(&View{
 		policy: risk.DefaultPolicy(), shelter: &risk.Shelter{},
 		filter: filter{recent: emptyLayer(), base: newIndex(nil, room(0))},

@@ -2,23 +2,11 @@ package check
 
 import (
 	"cmp"
-	"hash/maphash"
 	"math/bits"
 	"slices"
 
 	"github.com/bits-and-blooms/bloom/v3"
 )
-
-// hasher makes the 64-bit fingerprint of a key. The seed belongs to this
-// process, so nobody outside can look for tokens that collide.
-type hasher struct{ seed maphash.Seed }
-
-func (h hasher) of(k Key) uint64 {
-	var raw [1 + len(k.Token)]byte
-	raw[0] = uint8(k.Kind)
-	copy(raw[1:], k.Token[:])
-	return maphash.Bytes(h.seed, raw[:])
-}
 
 // The shape of the bloom filter. All bits of one key lie in one block, which is
 // one cache line: a miss costs one access to memory, where a plain bloom filter
@@ -59,6 +47,8 @@ type index struct {
 	sums   []Sum    // of the prints, in their order
 	starts []uint32 // where the prints of each bucket begin, and one more
 	shift  uint     // the top 64-shift bits of a print are its bucket
+
+	read int // how many prints a build has read from the Source; see fold
 }
 
 // room gives the number of blocks for n keys, a power of two of keys so that
@@ -88,10 +78,7 @@ func (x *index) with(more []entry) *index {
 	next := &index{}
 	next.merge(x, more)
 	if next.blocks = room(len(next.prints)); next.blocks != x.blocks {
-		next.bloom = bloom.New(uint(next.blocks*blockBits), bitsPerKey)
-		for _, p := range next.prints {
-			next.mark(p)
-		}
+		next.markAll(next.prints)
 	} else {
 		next.bloom = x.bloom.Copy()
 		for _, e := range more {
@@ -138,6 +125,14 @@ func (x *index) locations(p uint64, at *[bitsPerKey]uint64) {
 	for i := range at {
 		at[i] = block*blockBits + h&(blockBits-1)
 		h >>= 9
+	}
+}
+
+// markAll begins the bloom filter.
+func (x *index) markAll(prints []uint64) {
+	x.bloom = bloom.New(uint(x.blocks*blockBits), bitsPerKey)
+	for _, p := range prints {
+		x.mark(p)
 	}
 }
 

@@ -71,7 +71,7 @@ func TestTheFilterLetsThroughOneInAThousand(t *testing.T) {
 }
 
 func TestAFingerprintDependsOnKindTokenAndSeed(t *testing.T) {
-	h := hasher{maphash.MakeSeed()}
+	h, other := newHasher(maphash.MakeSeed()), newHasher(maphash.MakeSeed())
 	k := keyNumber(5)
 	otherKind, otherToken := k, k
 	otherKind.Kind++
@@ -79,7 +79,7 @@ func TestAFingerprintDependsOnKindTokenAndSeed(t *testing.T) {
 	if h.of(k) != h.of(k) {
 		t.Error("one key has two fingerprints")
 	}
-	for _, p := range []uint64{h.of(otherKind), h.of(otherToken), hasher{maphash.MakeSeed()}.of(k)} {
+	for _, p := range []uint64{h.of(otherKind), h.of(otherToken), other.of(k)} {
 		if p == h.of(k) {
 			t.Error("two keys, or two seeds, share a fingerprint")
 		}

@@ -3,6 +3,7 @@ package check
 import (
 	"bytes"
 	"cmp"
+	"math/bits"
 	"slices"
 )
 
@@ -93,6 +94,23 @@ const (
 // may is what the bloom filters say: false means that the print is in no layer.
 func (f *filter) may(p uint64) bool {
 	return f.base.may(p) || f.recent.added.may(p) || f.frozen != nil && f.frozen.added.may(p)
+}
+
+// warm asks memory for what the bloom filters will read of each print. Nothing waits
+// on it, so that the processor fetches all these lines at once; ask by ask it would
+// wait for each of them. What it gives means nothing.
+func (f *filter) warm(prints []uint64) (sum uint64) {
+	for _, x := range [...]*index{f.base, f.recent.added} {
+		if len(x.prints) == 0 {
+			continue
+		}
+		words := x.bloom.BitSet().Words()
+		for _, p := range prints {
+			block, _ := bits.Mul64(p, x.blocks)
+			sum ^= words[block*(blockBits/64)]
+		}
+	}
+	return sum
 }
 
 // ask finds the newest layer that holds the print of a key, and looks whether

@@ -69,6 +69,9 @@ type work struct {
 	now   int64
 	phase risk.Phase
 
+	prints []uint64 // of the tokens, in the order in which they are asked
+	warmed uint64   // keeps the compiler from leaving [filter.warm] out
+
 	facts    rules.Facts
 	decision rules.Decision
 	found    []standing

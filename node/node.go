@@ -189,7 +189,7 @@ func (n *Node) openState() error {
 		return err
 	}
 	n.store, err = store.Open(filepath.Join(n.cfg.Data, "state"), store.Options{
-		Network: n.network, Logger: n.log, OnCut: n.absorb, OnRestore: n.restored, Room: n.disk.roomFor})
+		Network: n.network, Logger: n.log, OnCut: n.absorb, Lacks: n.lacks, OnRestore: n.restored, Room: n.disk.roomFor})
 	if err != nil {
 		return fmt.Errorf("data: %w", err)
 	}

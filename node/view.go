@@ -89,6 +89,12 @@ func (n *Node) absorb(cut store.Cut) {
 	}
 }
 
+// lacks is what the filter knows of a token before a cut. It holds every token that
+// is linked in its version, so who is not in it has no link.
+func (n *Node) lacks(version uint64, k store.Key) bool {
+	return n.checker.Lacks(version, check.Key{Kind: k.Kind, Token: k.Token})
+}
+
 // BatchOf is a cut as check takes it, without rules and policy.
 func BatchOf(cut store.Cut) check.Batch {
 	return check.Batch{Version: cut.Version, Head: cut.Head, Time: cut.Time,

@@ -11,7 +11,8 @@ const MaxCodes = 64
 //
 // Where an About is not Listed, every field of it but Present and Moves is zero; and Any
 // is Listed whenever one of the others is. The index of a [Program] relies on
-// both to pass over rules that ask for a listing.
+// both to pass over rules that ask for a listing. Where it is neither Present nor
+// Listed, there are no Moves either; Reset relies on that.
 type Facts struct {
 	Payment risk.Payment
 	Any     About             // over all subjects of the check
@@ -56,7 +57,13 @@ func (f *Facts) Reset() {
 	}
 }
 
-func (a *About) reset() { *a = About{Codes: a.Codes[:0]} }
+// reset leaves alone what nobody has filled: a check names few of the subjects that
+// there are, and emptying all of them costs as much as a tenth of a check.
+func (a *About) reset() {
+	if a.Present || a.Listed {
+		*a = About{Codes: a.Codes[:0]}
+	}
+}
 
 // The subjects that facts speak of, as bits: one for any, one for each role, one
 // for each kind.
