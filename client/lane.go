@@ -88,16 +88,20 @@ func (l *lane) take(one attempt, alone bool) bool {
 // run keeps the stream open until the asker is closed.
 func (l *lane) run() {
 	for l.asker.ctx.Err() == nil {
-		opened, err := l.session()
-		rest := l.judge(opened, err)
-		if rest == 0 {
-			continue
+		rest, err := l.session()
+		if rest > 0 {
+			timer := time.NewTimer(rest)
+			l.refuse(timer.C, err)
+			timer.Stop()
 		}
-		l.back.Store(int64(l.asker.sinceBegun() + rest))
-		timer := time.NewTimer(rest)
-		l.refuse(timer.C, err)
-		timer.Stop()
 	}
+}
+
+// rest says for how long the lane does so, and lets it be known.
+func (l *lane) rest(opened bool, err error) time.Duration {
+	rest := l.judge(opened, err)
+	l.back.Store(int64(l.asker.sinceBegun() + rest))
+	return rest
 }
 
 // judge says for how long the lane rests after its stream broke. What concerns

@@ -32,8 +32,8 @@ type flight struct {
 	sentAt time.Duration
 }
 
-// session opens the stream, and serves until it breaks.
-func (l *lane) session() (opened bool, err error) {
+// session opens the stream, and serves until it breaks. Then the lane rests for so long.
+func (l *lane) session() (rest time.Duration, err error) {
 	ctx, cancel := context.WithCancelCause(l.asker.ctx)
 	defer cancel(nil)
 	s := &session{lane: l}
@@ -47,7 +47,8 @@ func (l *lane) session() (opened bool, err error) {
 	l.refuse(ready, errRequeue)
 	<-ready
 	if err != nil {
-		return false, whyEnded(ctx, err)
+		err = whyEnded(ctx, err)
+		return l.rest(false, err), err
 	}
 	l.rise()
 	err = s.serve(ctx, cancel)
@@ -56,8 +57,9 @@ func (l *lane) session() (opened bool, err error) {
 	if status.Code(err) == codes.FailedPrecondition {
 		l.asker.renewKeys(l.asker.keys.Load()) // before anybody asks with the old ones again
 	}
+	rest = l.rest(true, err) // those who asked may want to know
 	s.fail(err)
-	return true, err
+	return rest, err
 }
 
 // whyEnded names the cause where the stream was ended from this side.
