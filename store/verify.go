@@ -76,7 +76,7 @@ func (v *verifier) all() error {
 // tables: what is on disk now, whatever badger has in memory of it.
 func (v *verifier) tables() error {
 	g := v.meta.gen
-	return checkFiles(g.dir, g.db.Opts(), true)
+	return checkFiles(g.dir, g.db.Opts())
 }
 
 // position: what stands on disk is what this process goes on from.
