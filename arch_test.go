@@ -40,6 +40,7 @@ var rooms = map[string][]string{
 	"testnet/chaos":  {"api/v1", "risk", "token", "rules/industry", "node", "client", "testnet", "fault"},
 	"cmd/risknet":    {"api/v1", "audit", "ledger", "risk", "token", "rules", "rules/industry", "node", "client", "enrol", "testnet", "replay"},
 	"bench/compare":  {"api/v1", "client", "risk"},
+	"bench/peers":    {"risk", "check", "client"},
 	"":               {},
 }
 
@@ -47,7 +48,7 @@ var rooms = map[string][]string{
 var libraries = map[string][]string{
 	"github.com/dgraph-io/badger/":        {"store"},
 	"github.com/hashicorp/raft":           {"consensus"},
-	"cel.dev/cel-go":                      {"rules"},
+	"cel.dev/cel-go":                      {"rules", "bench/peers"},
 	"github.com/bits-and-blooms/":         {"check"},
 	"golang.org/x/mod/sumdb":              {"ledger", "audit/outsider"},
 	"google.golang.org/grpc":              {"api/v1", "node", "client", "bench/compare"},

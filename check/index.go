@@ -48,7 +48,15 @@ type index struct {
 	starts []uint32 // where the prints of each bucket begin, and one more
 	shift  uint     // the top 64-shift bits of a print are its bucket
 
-	read int // how many prints a build has read from the Source; see fold
+	read    int  // how many prints a build has read from the Source; see fold
+	unknown bool // what the set holds was not read yet, so it may be anything
+}
+
+// unknownIndex stands for a set until it has been read.
+func unknownIndex() *index {
+	x := newIndex(nil, room(0))
+	x.unknown = true
+	return x
 }
 
 // room gives the number of blocks for n keys, a power of two of keys so that
@@ -169,15 +177,19 @@ func (x *index) order() {
 // may is the filter: false means that the print is not in the set.
 func (x *index) may(p uint64) bool {
 	if len(x.prints) == 0 {
-		return false
+		return x.unknown
 	}
 	var at [bitsPerKey]uint64
 	x.locations(p, &at)
 	return x.bloom.TestLocations(at[:])
 }
 
-// find is the exact question.
+// find is the exact question. A set that is not known holds every print, with a sum
+// that is not known.
 func (x *index) find(p uint64) (Sum, bool) {
+	if x.unknown {
+		return 0, true
+	}
 	bucket := p >> x.shift
 	from := x.starts[bucket]
 	at, found := slices.BinarySearch(x.prints[from:x.starts[bucket+1]], p)

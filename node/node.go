@@ -238,6 +238,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	group.Go(func() error { n.checker.Run(ctx); return nil })
 	group.Go(func() error { n.checker.Warm(ctx); return nil })
 	group.Go(func() error { return n.watchFailure(ctx) })
+	group.Go(func() error { return n.watchStart(ctx) })
 	group.Go(func() error { return n.watchDamage(ctx) })
 	group.Go(func() error { return n.watchDisk(ctx) })
 	group.Go(func() error { return n.keepAnchor(ctx) })

@@ -159,6 +159,11 @@ func (n *Node) resetView() error {
 	if err := errors.Join(n.loadRevoked(), n.loadRoster(), n.loadStage(), n.savePeers()); err != nil {
 		return err
 	}
+	if n.checker.Load().Head.Size == 0 {
+		// What there is to answer from holds nothing, so nobody waits for the filter.
+		n.checker.Begin(&source{n.store.Reader()}, view)
+		return nil
+	}
 	return n.checker.Reset(context.Background(), &source{n.store.Reader()}, view)
 }
 

@@ -28,16 +28,22 @@ type Program struct {
 	metered func() ([]cel.Program, error)
 }
 
-// compiled is one rule, ready to run: it fires when every guard holds and the
-// rest, where there is one, says true.
+// compiled is one rule, ready to run: where the index does not rule it out, it fires
+// when every guard holds and the rest, where there is one, says true.
 type compiled struct {
 	*Rule
 	ast   *cel.Ast
-	guard []flagFunc
+	guard []guard
 	rest  cel.Program // the whole expression in cel-go; nil when the guards are all of it
 	needs subjects    // it cannot fire unless one of these is listed; 0 for no such need
 	key   key
 	moves subjects // of which it reads what this node has seen
+}
+
+// guard is one conjunct of a rule.
+type guard struct {
+	test flagFunc
+	text string // as an expression; "" if it cannot be written
 }
 
 // Compile reads, checks and prepares a rule set. The error is [Problems] with
@@ -69,8 +75,9 @@ func Compile(source []byte) (*Program, error) {
 	for _, r := range p.rules {
 		p.wants.add(r.moves)
 	}
+	gates := p.openGates()
 	for phase := risk.PhasePre; phase < risk.Phases; phase++ {
-		p.index[phase] = newIndex(p.rules, phase)
+		p.index[phase] = newIndex(p.rules, phase, gates)
 	}
 	p.metered = sync.OnceValues(func() ([]cel.Program, error) { return planMetered(environment, p.rules) })
 	return p, nil
@@ -190,17 +197,17 @@ func (c *compiler) prepare(r *Rule, checked *cel.Ast) *compiled {
 	closer := &closer{ast: checked.NativeRep(), table: c.table}
 	rule.moves = closer.moves()
 	for _, e := range conjuncts(checked.NativeRep().Expr(), nil) {
-		guard := closer.flag(e)
-		if guard == nil {
+		test := closer.flag(e)
+		if test == nil {
 			whole = false
 			continue
 		}
-		rule.guard = append(rule.guard, guard)
-		if needs := closer.needs(e, guard); needs != 0 && (rule.needs == 0 || fewer(needs, rule.needs)) {
+		rule.guard = append(rule.guard, guard{test, textOf(e, checked)})
+		if needs := closer.needs(e, test); needs != 0 && (rule.needs == 0 || fewer(needs, rule.needs)) {
 			rule.needs = needs
 		}
-		if f, values := closer.equality(e); f != nil {
-			rule.key.candidates = append(rule.key.candidates, keyed{f, values})
+		if k := closer.equality(e); k.fact != nil {
+			rule.key.candidates = append(rule.key.candidates, k)
 		}
 	}
 	if whole {

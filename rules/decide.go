@@ -33,9 +33,6 @@ func (p *Program) Decide(f *Facts, d *Decision) {
 	for w, word := range marked[:x.words] {
 		for ; word != 0; word &= word - 1 {
 			r := x.rules[w*64+bits.TrailingZeros64(word)]
-			if r.needs != 0 && r.needs&listed == 0 {
-				continue
-			}
 			if fires, err := r.fires(p.table, f); fires || err != nil {
 				d.join(r.Rule, err, p.set.OnError[phase], f.bears(r.needs&listed))
 			}
@@ -52,8 +49,8 @@ func phaseOf(phase risk.Phase) risk.Phase {
 
 // fires evaluates one rule.
 func (r *compiled) fires(t *table, f *Facts) (bool, error) {
-	for _, guard := range r.guard {
-		if !guard(f) {
+	for i := range r.guard {
+		if !r.guard[i].test(f) {
 			return false, nil
 		}
 	}

@@ -78,8 +78,9 @@ func (g grammar) atom() string {
 		return "(" + g.text() + " in " + g.pick(`["CN"]`, `["5411", "7995"]`, `["app", "ecny", "inbound"]`, "[payment.mcc]") + ")"
 	case 7:
 		return g.text() + "." + g.pick("startsWith", "endsWith", "contains") + "(" + g.text() + ")"
-	case 8:
-		return "(payment." + g.pick(`mcc == "7995"`, `channel == "app"`, `scene == "inbound"`, `country == "CN"`) + ")"
+	case 8: // what rules are found by, and what several rules share
+		return "(payment." + g.pick(`mcc == "7995"`, `channel == "app"`, `scene == "inbound"`, `country == "CN"`, "weekday == 6",
+			"weekday in [6, 7] || payment.weekday == 1", `mcc == "7995" || payment.mcc == "5411"`, "hour < 12", "hour < 12", "hour < 12") + ")"
 	case 9:
 		return g.pick("true", "false")
 	default:
