@@ -46,7 +46,7 @@ var rooms = map[string][]string{
 
 // libraries says which rooms alone may know a library.
 var libraries = map[string][]string{
-	"github.com/dgraph-io/badger/":        {"store"},
+	"github.com/dgraph-io/badger/":        {"store", "bench/peers"},
 	"github.com/hashicorp/raft":           {"consensus"},
 	"cel.dev/cel-go":                      {"rules", "bench/peers"},
 	"github.com/bits-and-blooms/":         {"check"},
