@@ -55,7 +55,7 @@ var libraries = map[string][]string{
 	"github.com/prometheus/client_golang": {"node"},
 	"github.com/spf13/cobra":              {"cmd/risknet"},
 	"github.com/nyaruka/phonenumbers":     {"token"},
-	"gonum.org/v1/plot":                   {"replay", "bench/compare"},
+	"gonum.org/v1/plot":                   {"replay", "bench/compare", "cmd/risknet"},
 }
 
 // forbidden calls, by room: what would make two replicas differ, or a read wait.
