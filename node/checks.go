@@ -34,6 +34,7 @@ type checkScratch struct {
 	query    check.Query
 	verdict  risk.Verdict
 	asked    []risk.Asked
+	known    []check.Known
 	reply    reply
 }
 
