@@ -39,7 +39,7 @@ var rooms = map[string][]string{
 	"testnet/bugs":   {},
 	"testnet/chaos":  {"api/v1", "risk", "token", "rules/industry", "node", "client", "testnet", "fault"},
 	"cmd/risknet":    {"api/v1", "audit", "ledger", "risk", "token", "rules", "rules/industry", "node", "client", "enrol", "testnet", "replay"},
-	"bench/compare":  {"api/v1", "client"},
+	"bench/compare":  {"api/v1", "client", "risk"},
 	"bench/peers":    {"risk", "check", "client"},
 	"":               {},
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/risknet/risknet/risk"
 )
 
-// Run rebuilds the base of the filter whenever enough has gathered over it,
-// until ctx ends. A build that fails leaves the old base in place and is tried
+// Run puts what has gathered over the base of the filter into it, whenever that is
+// enough, until ctx ends. A build that fails leaves the old base in place and is tried
 // again after a pause.
 func (c *Checker) Run(ctx context.Context) {
 	for {
@@ -21,7 +21,7 @@ func (c *Checker) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		for c.due() && c.Rebuild(ctx) != nil {
+		for c.due() && c.gather(ctx) != nil {
 			pause := time.NewTimer(c.config.RetryAfter)
 			select {
 			case <-pause.C:
@@ -108,6 +108,14 @@ func (c *Checker) thaw(pinned *View) {
 	})
 }
 
+// Begin takes up the first state that a checker has. It answers at once, and asks
+// the Source about every key until [Checker.Run] has built the filter: a look-up is
+// slow, and right.
+func (c *Checker) Begin(source Source, b Batch) {
+	c.become(source, &b, unknownIndex())
+	c.wake()
+}
+
 // Reset goes over to another state, such as a restored image, and to the Source
 // that holds it. The whole filter is built before the view changes; until then
 // checks are answered from the old view and its Source. The batch names the new
@@ -117,16 +125,34 @@ func (c *Checker) Reset(ctx context.Context, source Source, b Batch) error {
 	if err != nil {
 		return c.failed(ctx, err)
 	}
+	c.become(source, &b, base)
+	c.counters.builds.Add(1)
+	return nil
+}
+
+// become puts another state in the place of the one there is.
+func (c *Checker) become(source Source, b *Batch, base *index) {
 	program := c.compile(c.Load(), b.Rules)
 	step := c.members.forget()
 	c.change(func(v *View) bool {
-		v.take(&b, program)
+		v.take(b, program)
 		v.source, v.generation, v.step = source, v.generation+1, step
 		v.filter = filter{recent: emptyLayer(), base: base}
 		return true
 	})
-	c.counters.builds.Add(1)
-	return nil
+}
+
+// holds reports whether a print that the filter has not ruled out is known to be
+// in it: while the base is not known, that it is in what came since.
+func (f *filter) holds(p uint64) bool {
+	if !f.base.unknown {
+		return true
+	}
+	_, recent := f.recent.added.find(p)
+	if !recent && f.frozen != nil {
+		_, recent = f.frozen.added.find(p)
+	}
+	return recent
 }
 
 // build reads every key of a version, and then reads them all once more to test
@@ -141,7 +167,8 @@ func (c *Checker) build(ctx context.Context, source Source, version uint64) (*in
 		return nil, err
 	}
 	list = inOrder(list)
-	base := newIndex(list, 1+uint64(len(list))*keyBits/blockBits)
+	base := newIndex(list, baseRoom(len(list)))
+	base.read = len(base.prints)
 	err = source.Tokens(version, unlessDone(ctx, func(t Touched) error {
 		p := c.hasher.of(t.Key)
 		if sum, found := base.find(p); !base.may(p) || !found || sum != t.Sum && sum != 0 {

@@ -127,6 +127,9 @@ func (w *work) listings(q *Query, last bool) bool {
 			if errors.Is(err, ErrGone) && !last {
 				return false
 			}
+			if err == nil && len(list) == 0 && !w.view.filter.holds(fp) {
+				continue // the Source has said it
+			}
 			if err != nil || len(list) == 0 || found != sum && sum != 0 {
 				w.damaged(key, err, i)
 				continue

@@ -95,17 +95,22 @@ func (c *Checker) Absorb(b Batch) {
 		return true
 	})
 	if c.due() {
-		select {
-		case c.grown <- struct{}{}:
-		default: // the builder knows already
-		}
+		c.wake()
 	}
 }
 
-// due reports whether enough lies over the base for a build.
+// wake has the builder look whether a build is due.
+func (c *Checker) wake() {
+	select {
+	case c.grown <- struct{}{}:
+	default: // it knows already
+	}
+}
+
+// due reports whether the base is not known, or enough lies over it for a build.
 func (c *Checker) due() bool {
 	f := &c.Load().filter
-	return f.recent.size() >= c.config.recentKeys(len(f.base.prints))
+	return f.base.unknown || f.recent.size() >= c.config.recentKeys(len(f.base.prints))
 }
 
 // effects gives the keys of a batch with their sums after it, and those of which

@@ -47,6 +47,16 @@ type index struct {
 	sums   []Sum    // of the prints, in their order
 	starts []uint32 // where the prints of each bucket begin, and one more
 	shift  uint     // the top 64-shift bits of a print are its bucket
+
+	read    int  // how many prints a build has read from the Source; see fold
+	unknown bool // what the set holds was not read yet, so it may be anything
+}
+
+// unknownIndex stands for a set until it has been read.
+func unknownIndex() *index {
+	x := newIndex(nil, room(0))
+	x.unknown = true
+	return x
 }
 
 // room gives the number of blocks for n keys, a power of two of keys so that
@@ -76,10 +86,7 @@ func (x *index) with(more []entry) *index {
 	next := &index{}
 	next.merge(x, more)
 	if next.blocks = room(len(next.prints)); next.blocks != x.blocks {
-		next.bloom = bloom.New(uint(next.blocks*blockBits), bitsPerKey)
-		for _, p := range next.prints {
-			next.mark(p)
-		}
+		next.markAll(next.prints)
 	} else {
 		next.bloom = x.bloom.Copy()
 		for _, e := range more {
@@ -129,6 +136,14 @@ func (x *index) locations(p uint64, at *[bitsPerKey]uint64) {
 	}
 }
 
+// markAll begins the bloom filter.
+func (x *index) markAll(prints []uint64) {
+	x.bloom = bloom.New(uint(x.blocks*blockBits), bitsPerKey)
+	for _, p := range prints {
+		x.mark(p)
+	}
+}
+
 func (x *index) mark(p uint64) {
 	var at [bitsPerKey]uint64
 	x.locations(p, &at)
@@ -162,15 +177,19 @@ func (x *index) order() {
 // may is the filter: false means that the print is not in the set.
 func (x *index) may(p uint64) bool {
 	if len(x.prints) == 0 {
-		return false
+		return x.unknown
 	}
 	var at [bitsPerKey]uint64
 	x.locations(p, &at)
 	return x.bloom.TestLocations(at[:])
 }
 
-// find is the exact question.
+// find is the exact question. A set that is not known holds every print, with a sum
+// that is not known.
 func (x *index) find(p uint64) (Sum, bool) {
+	if x.unknown {
+		return 0, true
+	}
 	bucket := p >> x.shift
 	from := x.starts[bucket]
 	at, found := slices.BinarySearch(x.prints[from:x.starts[bucket+1]], p)

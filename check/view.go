@@ -34,6 +34,17 @@ func (v *View) Policy() *risk.Policy { return v.policy }
 // Load gives the newest view.
 func (c *Checker) Load() *View { return c.view.Load() }
 
+// Lacks reports that no listing of a token stands in a version: true is certain,
+// false may mean that the newest view is of another.
+func (c *Checker) Lacks(version uint64, k Key) bool {
+	v := c.Load()
+	if v.Version != version || v.source == nil {
+		return false
+	}
+	known, _ := v.filter.ask(c.hasher.of(k), k)
+	return known != hit
+}
+
 // Wait gives the first view whose head has at least size leaves.
 func (c *Checker) Wait(ctx context.Context, size uint64) (*View, error) {
 	for {

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,8 +45,26 @@ func toNodes(config *tls.Config) *tls.Config {
 		return config // it says nothing of itself, and no node will let it in
 	}
 	config = config.Clone()
+	also := config.VerifyConnection
 	config.VerifyConnection = func(state tls.ConnectionState) error {
+		if also != nil {
+			if err := also(state); err != nil {
+				return err
+			}
+		}
 		return isNode(config.Certificates[0].Leaf, state.PeerCertificates[0])
+	}
+	return config
+}
+
+// ofInstitutions has it take nodes of these institutions alone.
+func ofInstitutions(config *tls.Config, names []string) *tls.Config {
+	config = config.Clone()
+	config.VerifyConnection = func(state tls.ConnectionState) error {
+		if name := institutionOf(state.PeerCertificates[0]); name == "" || !slices.Contains(names, name) {
+			return fmt.Errorf("endpoint: its certificate is of institution %q, and questions go to nodes of %s alone; see that the address is such a node's", name, strings.Join(names, ", "))
+		}
+		return nil
 	}
 	return config
 }
@@ -62,12 +81,22 @@ func isNode(own, peer *x509.Certificate) error {
 }
 
 func speaksFor(cert *x509.Certificate) (network, role string) {
+	network, _, role = identityOf(cert)
+	return network, role
+}
+
+func institutionOf(cert *x509.Certificate) string {
+	_, institution, _ := identityOf(cert)
+	return institution
+}
+
+func identityOf(cert *x509.Certificate) (network, institution, role string) {
 	for _, uri := range cert.URIs {
 		if parts := strings.Split(strings.TrimPrefix(uri.Path, "/"), "/"); uri.Scheme == "risknet" && len(parts) == 3 {
-			return uri.Host, parts[1]
+			return uri.Host, parts[0], parts[1]
 		}
 	}
-	return "", ""
+	return "", "", ""
 }
 
 // DialNode prepares a connection to one node; it is made with the first call.

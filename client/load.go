@@ -33,6 +33,9 @@ type Load struct {
 	// Callers is the number of unary callers, or of messages in flight on each of
 	// the streams; zero means what suits the mode.
 	Callers int
+	// Streams is how many streams there are, each on a connection of its own, or over
+	// how many connections unary callers spread; zero means 4.
+	Streams int
 }
 
 // LoadResult is what a load met with. A percentile is of one call or message.
@@ -75,7 +78,8 @@ func (c *Client) Load(ctx context.Context, l Load) (LoadResult, error) {
 	if err != nil {
 		return LoadResult{}, err
 	}
-	callers, one := loadStreams, streamLoad
+	streams := cmp.Or(l.Streams, loadStreams)
+	callers, one := streams, streamLoad
 	if l.Mode == "unary" {
 		callers, one = cmp.Or(l.Callers, unaryCallers), unaryLoad
 	}
@@ -83,7 +87,7 @@ func (c *Client) Load(ctx context.Context, l Load) (LoadResult, error) {
 	defer cancel()
 	gauges := make([]*gauge, callers)
 	var conns []*grpc.ClientConn
-	for range min(callers, loadStreams) {
+	for range min(callers, streams) {
 		conn, err := DialNode(cmp.Or(l.Address, c.Endpoint()), c.tls)
 		if err != nil {
 			return LoadResult{}, err
@@ -120,14 +124,11 @@ type gauge struct {
 	histogram      *hdrhistogram.Histogram
 }
 
-func (g *gauge) note(started time.Time, out *apiv1.CheckBatchResponse) {
+// note counts what came back for a question; what did not come is an error.
+func (g *gauge) note(started time.Time, asked *loadQuestion, out *loadAnswer) {
 	_ = g.histogram.RecordValue(max(1, time.Since(started).Microseconds()))
-	for _, answer := range out.Checks {
-		g.checks++
-		if answer.Error != "" {
-			g.errors++
-		}
-	}
+	g.checks += int64(out.checks)
+	g.errors += int64(out.errs + max(asked.checks-out.checks, out.checks-asked.checks))
 }
 
 func joinGauges(gauges []*gauge, took time.Duration) LoadResult {
@@ -139,15 +140,14 @@ func joinGauges(gauges []*gauge, took time.Duration) LoadResult {
 	return r
 }
 
-func unaryLoad(ctx context.Context, conn *grpc.ClientConn, pool []*apiv1.CheckBatchRequest, _ int, g *gauge) {
-	checks := apiv1.NewChecksClient(conn)
+func unaryLoad(ctx context.Context, conn *grpc.ClientConn, pool []*loadQuestion, _ int, g *gauge) {
 	inner, cancel := draining(ctx)
 	defer cancel()
+	answer := &loadAnswer{unary: true}
 	for i := 0; ctx.Err() == nil; i++ {
-		started := time.Now()
-		answer, err := checks.Check(inner, pool[i%len(pool)].Checks[0])
-		if err == nil {
-			g.note(started, &apiv1.CheckBatchResponse{Checks: []*apiv1.CheckResponse{answer}})
+		started, question := time.Now(), pool[i%len(pool)]
+		if conn.Invoke(inner, apiv1.Checks_Check_FullMethodName, question, answer, loadOption) == nil {
+			g.note(started, question, answer)
 		} else {
 			g.errors++
 			pause(ctx, time.Millisecond)
@@ -162,7 +162,7 @@ func draining(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(context.WithoutCancel(ctx), until.Add(drainTime))
 }
 
-func streamLoad(ctx context.Context, conn *grpc.ClientConn, pool []*apiv1.CheckBatchRequest, window int, g *gauge) {
+func streamLoad(ctx context.Context, conn *grpc.ClientConn, pool []*loadQuestion, window int, g *gauge) {
 	for ctx.Err() == nil {
 		if err := oneStream(ctx, conn, pool, window, g); err != nil && ctx.Err() == nil {
 			g.errors++
@@ -173,32 +173,37 @@ func streamLoad(ctx context.Context, conn *grpc.ClientConn, pool []*apiv1.CheckB
 
 // oneStream keeps a window of messages in flight until the time is over or the
 // stream breaks.
-func oneStream(ctx context.Context, conn *grpc.ClientConn, pool []*apiv1.CheckBatchRequest, window int, g *gauge) error {
+func oneStream(ctx context.Context, conn *grpc.ClientConn, pool []*loadQuestion, window int, g *gauge) error {
 	inner, cancel := draining(ctx)
 	defer cancel()
-	stream, err := apiv1.NewChecksClient(conn).CheckStream(inner)
+	stream, err := conn.NewStream(inner, &apiv1.Checks_ServiceDesc.Streams[0], apiv1.Checks_CheckStream_FullMethodName, loadOption)
 	if err != nil {
 		return err
 	}
-	flying := make(chan time.Time, window)
+	type flight struct {
+		started  time.Time
+		question *loadQuestion
+	}
+	flying := make(chan flight, window)
 	var sender sync.WaitGroup
 	sender.Go(func() {
 		defer close(flying)
 		for i := 0; ctx.Err() == nil && inner.Err() == nil; i++ {
-			flying <- time.Now()
-			if stream.Send(pool[i%len(pool)]) != nil {
+			question := pool[i%len(pool)]
+			flying <- flight{time.Now(), question}
+			if stream.SendMsg(question) != nil {
 				return
 			}
 		}
 		_ = stream.CloseSend()
 	})
-	for started := range flying {
+	answer := &loadAnswer{}
+	for one := range flying {
 		if err != nil {
 			continue
 		}
-		var out *apiv1.CheckBatchResponse
-		if out, err = stream.Recv(); err == nil {
-			g.note(started, out)
+		if err = stream.RecvMsg(answer); err == nil {
+			g.note(one.started, one.question, answer)
 		} else {
 			cancel()
 		}
@@ -241,11 +246,11 @@ func (v *benchValues) Read(p []byte) (int, error) {
 }
 
 // loadQuestions makes the messages of a load, the same at each run.
-func loadQuestions(keys *Keyring, l Load, size int) ([]*apiv1.CheckBatchRequest, error) {
+func loadQuestions(keys *Keyring, l Load, size int) ([]*loadQuestion, error) {
 	dice := rand.New(rand.NewPCG(1, 2))
-	pool := make([]*apiv1.CheckBatchRequest, max(loadPool/size, 2*loadStreams))
+	pool := make([]*loadQuestion, max(loadPool/size, 2*loadStreams))
 	for i := range pool {
-		pool[i] = &apiv1.CheckBatchRequest{}
+		batch := &apiv1.CheckBatchRequest{}
 		for range size {
 			q := Question{Payment: &apiv1.Payment{Amount: dice.Int64N(1_000_000), Currency: "CNY",
 				Mcc: fmt.Sprint(5000 + dice.IntN(1000)), Channel: "netsunion", Country: "CN", PayerCountry: "CN", Phase: "in"}}
@@ -260,7 +265,11 @@ func loadQuestions(keys *Keyring, l Load, size int) ([]*apiv1.CheckBatchRequest,
 					in.Subjects[s].Tokens, in.Subjects[s].Value = nil, subject.subject.Value
 				}
 			}
-			pool[i].Checks = append(pool[i].Checks, in)
+			batch.Checks = append(batch.Checks, in)
+		}
+		var err error
+		if pool[i], err = newLoadQuestion(batch, l.Mode == "unary"); err != nil {
+			return nil, err
 		}
 	}
 	return pool, nil

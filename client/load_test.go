@@ -117,3 +117,21 @@ func BenchmarkImport(b *testing.B) {
 		b.Fatal(got.err)
 	}
 }
+
+func TestALoadCountsAnswersThatAreNone(t *testing.T) {
+	root := make([]byte, 32)
+	data, err := (&apiv1.CheckBatchResponse{Checks: []*apiv1.CheckResponse{
+		{Advice: "allow", Root: root, Listed: true, Size: 1 << 40, Reasons: []*apiv1.Reason{{Text: "x"}}},
+		{Advice: "deny", Root: root, Error: "currency: XXX is none"},
+		{Root: root}, {Advice: "allow"}, {},
+	}}).MarshalVT()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if checks, errs, err := client.CountAnswers(data); checks != 5 || errs != 4 || err != nil {
+		t.Errorf("%d answers, %d of them none, %v", checks, errs, err)
+	}
+	if _, _, err := client.CountAnswers(data[:len(data)-1]); err == nil {
+		t.Error("half a message is taken for a whole one")
+	}
+}

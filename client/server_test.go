@@ -33,19 +33,29 @@ type pki struct {
 	ca                    string
 	server                tls.Certificate
 	clientCert, clientKey string
+
+	authority    *x509.Certificate
+	authorityKey *ecdsa.PrivateKey
+}
+
+// certificate is for a server that speaks for somebody.
+func (p *pki) certificate(t testing.TB, who string) tls.Certificate {
+	t.Helper()
+	_, _, cert, key := issue(t, p.authority, p.authorityKey, 4, who)
+	pair, err := tls.X509KeyPair([]byte(cert), []byte(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair
 }
 
 func newPKI(t testing.TB) *pki {
 	t.Helper()
 	caKey, caCert, caPEM, _ := issue(t, nil, nil, 1, "")
-	p := &pki{pool: x509.NewCertPool(), ca: caPEM}
+	p := &pki{pool: x509.NewCertPool(), ca: caPEM, authority: caCert, authorityKey: caKey}
 	p.pool.AddCert(caCert)
-	_, _, serverPEM, serverKey := issue(t, caCert, caKey, 2, "net/hub/node/n1")
+	p.server = p.certificate(t, "net/hub/node/n1")
 	_, _, p.clientCert, p.clientKey = issue(t, caCert, caKey, 3, "net/acme/member/teller")
-	var err error
-	if p.server, err = tls.X509KeyPair([]byte(serverPEM), []byte(serverKey)); err != nil {
-		t.Fatal(err)
-	}
 	return p
 }
 
@@ -91,6 +101,7 @@ type node struct {
 
 	address string
 	peers   []string // api addresses of other nodes
+	stop    func()
 
 	mu      sync.Mutex
 	keyring *apiv1.KeyringResponse
@@ -101,6 +112,10 @@ type node struct {
 	deaf    bool // answers no single check
 	checks  int
 	raw     int // raw values that were sent, which must stay 0
+
+	// before, if set, may refuse a question or hold it up; shape may change an answer.
+	before func(context.Context, *apiv1.CheckRequest) error
+	shape  func(*apiv1.CheckResponse)
 }
 
 func (p *pki) startNode(t testing.TB, listed map[string]bool) *node {
@@ -109,16 +124,22 @@ func (p *pki) startNode(t testing.TB, listed map[string]bool) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return p.serve(t, listener, p.server, listed)
+}
+
+func (p *pki) serve(t testing.TB, listener net.Listener, certificate tls.Certificate, listed map[string]bool) *node {
+	t.Helper()
 	n := &node{address: listener.Addr().String(), keyring: keyringResponse(1), listed: listed}
 	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS13,
-		Certificates: []tls.Certificate{p.server}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: p.pool})))
+		Certificates: []tls.Certificate{certificate}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: p.pool})))
 	apiv1.RegisterChecksServer(server, n)
 	apiv1.RegisterTokensServer(server, n)
 	apiv1.RegisterRegistryServer(server, n)
 	apiv1.RegisterClusterServer(server, n)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
-	t.Cleanup(func() { server.Stop(); <-done })
+	n.stop = sync.OnceFunc(func() { server.Stop(); <-done })
+	t.Cleanup(n.stop)
 	return n
 }
 
@@ -131,7 +152,7 @@ func (n *node) Keyring(context.Context, *apiv1.KeyringRequest) (*apiv1.KeyringRe
 func (n *node) Network(context.Context, *apiv1.NetworkRequest) (*apiv1.NetworkResponse, error) {
 	out := &apiv1.NetworkResponse{NetworkId: make([]byte, 32)}
 	for _, address := range append([]string{n.address}, n.peers...) {
-		out.Nodes = append(out.Nodes, &apiv1.Node{Api: address})
+		out.Nodes = append(out.Nodes, &apiv1.Node{Api: address, Institution: "hub"})
 	}
 	return out, nil
 }
@@ -143,14 +164,22 @@ func (n *node) Status(context.Context, *apiv1.StatusRequest) (*apiv1.StatusRespo
 	return &apiv1.StatusResponse{}, nil
 }
 
-func (n *node) Check(_ context.Context, in *apiv1.CheckRequest) (*apiv1.CheckResponse, error) {
+func (n *node) Check(ctx context.Context, in *apiv1.CheckRequest) (*apiv1.CheckResponse, error) {
+	n.mu.Lock()
+	before, shape := n.before, n.shape
+	n.mu.Unlock()
+	if before != nil {
+		if err := before(ctx, in); err != nil {
+			return nil, err
+		}
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.checks++
 	if n.deaf {
 		return nil, status.Error(codes.Unavailable, "going down")
 	}
-	out := &apiv1.CheckResponse{Advice: "allow"}
+	out := &apiv1.CheckResponse{Advice: "allow", Root: make([]byte, 32)}
 	for _, s := range in.Subjects {
 		if s.Value == "" && in.ScopesVersion < n.keyring.ScopesVersion {
 			return nil, status.Error(codes.FailedPrecondition, "more scopes are in use")
@@ -166,6 +195,9 @@ func (n *node) Check(_ context.Context, in *apiv1.CheckRequest) (*apiv1.CheckRes
 	}
 	if in.Payment.GetCurrency() == "XXX" {
 		out = &apiv1.CheckResponse{Error: "currency: XXX is none"}
+	}
+	if shape != nil {
+		shape(out)
 	}
 	return out, nil
 }

@@ -79,7 +79,7 @@ func (d *desk) opens() {
 	d.checker, err = check.New(check.Config{Now: d.now})
 	must(err)
 	must(d.openJournal())
-	d.store, err = store.Open(filepath.Join(d.cfg.Data, "state"), store.Options{Logger: d.log, OnCut: d.absorb, OnRestore: d.restored})
+	d.store, err = store.Open(filepath.Join(d.cfg.Data, "state"), store.Options{Logger: d.log, OnCut: d.absorb, Lacks: d.lacks, OnRestore: d.restored})
 	must(err)
 	must(d.restored())
 	d.checker.SetFresh(d.at)

@@ -48,6 +48,16 @@ func (n *Node) watchFailure(ctx context.Context) error {
 	}
 }
 
+// watchStart ends the node if what it began with turns out to be damaged. Until that
+// is known nothing is applied, and checks are answered from what was looked at first.
+func (n *Node) watchStart(ctx context.Context) error {
+	err := n.store.Sound(ctx)
+	if err == nil || ctx.Err() != nil {
+		return nil
+	}
+	return n.failed(err)
+}
+
 func (n *Node) failed(err error) error {
 	switch {
 	case errors.Is(err, store.ErrDamaged) || errors.Is(err, consensus.ErrDamaged):

@@ -189,7 +189,7 @@ func (n *Node) openState() error {
 		return err
 	}
 	n.store, err = store.Open(filepath.Join(n.cfg.Data, "state"), store.Options{
-		Network: n.network, Logger: n.log, OnCut: n.absorb, OnRestore: n.restored, Room: n.disk.roomFor})
+		Network: n.network, Logger: n.log, OnCut: n.absorb, Lacks: n.lacks, OnRestore: n.restored, Room: n.disk.roomFor})
 	if err != nil {
 		return fmt.Errorf("data: %w", err)
 	}
@@ -238,6 +238,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	group.Go(func() error { n.checker.Run(ctx); return nil })
 	group.Go(func() error { n.checker.Warm(ctx); return nil })
 	group.Go(func() error { return n.watchFailure(ctx) })
+	group.Go(func() error { return n.watchStart(ctx) })
 	group.Go(func() error { return n.watchDamage(ctx) })
 	group.Go(func() error { return n.watchDisk(ctx) })
 	group.Go(func() error { return n.keepAnchor(ctx) })

@@ -89,6 +89,12 @@ func (n *Node) absorb(cut store.Cut) {
 	}
 }
 
+// lacks is what the filter knows of a token before a cut. It holds every token that
+// is linked in its version, so who is not in it has no link.
+func (n *Node) lacks(version uint64, k store.Key) bool {
+	return n.checker.Lacks(version, check.Key{Kind: k.Kind, Token: k.Token})
+}
+
 // BatchOf is a cut as check takes it, without rules and policy.
 func BatchOf(cut store.Cut) check.Batch {
 	return check.Batch{Version: cut.Version, Head: cut.Head, Time: cut.Time,
@@ -152,6 +158,11 @@ func (n *Node) resetView() error {
 	}
 	if err := errors.Join(n.loadRevoked(), n.loadRoster(), n.loadStage(), n.savePeers()); err != nil {
 		return err
+	}
+	if n.checker.Load().Head.Size == 0 {
+		// What there is to answer from holds nothing, so nobody waits for the filter.
+		n.checker.Begin(&source{n.store.Reader()}, view)
+		return nil
 	}
 	return n.checker.Reset(context.Background(), &source{n.store.Reader()}, view)
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 
@@ -67,8 +68,12 @@ type Cut struct {
 // Apply applies entries in order and gives a result for each. Entries that are
 // in the state already are skipped. After a failure, which Err then tells too,
 // what came before the failing entry is in the state and nothing else ever will be.
+// Apply waits for [Store.Sound].
 func (s *Store) Apply(entries []Entry) []Applied {
 	results := make([]Applied, len(entries))
+	if err := s.Sound(context.Background()); err != nil {
+		s.opts.Logger.Error("the state cannot go on", "error", s.fail(err))
+	}
 	for from := 0; from < len(entries); {
 		if err := s.Err(); err != nil {
 			for i := from; i < len(entries); i++ {
@@ -227,7 +232,7 @@ func (c *cut) commit() error {
 	if err != nil {
 		return err
 	}
-	if err := c.mark(encoded); err != nil {
+	if err := errors.Join(c.writeDueGroups(), c.mark(encoded)); err != nil {
 		return err
 	}
 	// If we crash here, raft delivers the entries again and nothing was done.

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,11 +11,6 @@ import (
 	"syscall"
 
 	"github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/options"
-	"github.com/dgraph-io/badger/v4/pb"
-	"github.com/dgraph-io/badger/v4/table"
-	"github.com/dgraph-io/badger/v4/y"
-	"google.golang.org/protobuf/proto"
 )
 
 // ErrDamaged says that something which must be there is not: the disk, or what
@@ -73,24 +67,15 @@ func openError(dir string, err error) error {
 	return fmt.Errorf("%w: %w; %s", ErrDamaged, what, cure)
 }
 
-// checkFiles reads every table of a state, before badger does or, when it is
-// open, beside it. Badger verifies
-// a block when it first reads it, takes a damaged one for "not found", opens
-// tables on goroutines of its own where a panic ends the process, and ends the
-// process itself where a table is cut short. Tables that the manifest does not
-// name are what a crash left; badger removes them.
-func checkFiles(dir string, options badger.Options, open bool) error {
+// checkFiles reads every table of an open state, beside badger, which verifies a
+// block when it first reads it. Tables that the manifest does not name are what a
+// crash left, or what was merged meanwhile.
+func checkFiles(dir string, options badger.Options) error {
 	manifest, err := readManifest(dir, options)
-	if errors.Is(err, os.ErrNotExist) {
-		return checkNew(dir)
-	}
 	if err != nil {
 		return err
 	}
 	return checkTables(dir, manifest, func(id uint64) bool {
-		if !open {
-			return true
-		}
 		manifest, err := readManifest(dir, options)
 		_, named := manifest.Tables[id]
 		return err != nil || named
@@ -113,13 +98,12 @@ func readManifest(dir string, options badger.Options) (badger.Manifest, error) {
 // checkTables passes over a table that is not named any more: badger has merged
 // it into others, and cuts a file to nothing before it removes it.
 func checkTables(dir string, manifest badger.Manifest, named func(id uint64) bool) error {
-	for id, one := range manifest.Tables {
-		path := table.NewFilename(id, dir)
-		if err := checkTable(path, one.Compression); err != nil && named(id) {
-			return fmt.Errorf("%w: table %s: %w; %s", ErrDamaged, path, err, cure)
+	return inParallel(refsOf(dir, manifest), func(t *tableFile, ref tableRef) error {
+		if err := t.whole(ref.path, ref.compression); err != nil && named(ref.id) {
+			return ref.damaged(err)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // checkNew: the manifest is the first file of a state. Badger would remove every
@@ -131,56 +115,4 @@ func checkNew(dir string) error {
 		}
 	}
 	return nil
-}
-
-// checkTable verifies the checksums of one table: of its index here, because
-// badger ends the process where the lengths are wrong, and of its blocks.
-func checkTable(path string, compression options.CompressionType) (err error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	if err := checkFooter(data); err != nil {
-		return err
-	}
-	defer func() {
-		if p := recover(); p != nil { // badger's, at a block that it cannot take apart
-			err = fmt.Errorf("%v", p)
-		}
-	}()
-	t, err := table.OpenInMemoryTable(data, 0, &table.Options{ChkMode: options.OnBlockRead, Compression: compression})
-	if err != nil {
-		return err
-	}
-	return t.VerifyChecksum()
-}
-
-// checkFooter: blocks | index | u32 index | checksum | u32 checksum.
-func checkFooter(data []byte) error {
-	rest, sum, ok := behind(data)
-	if !ok {
-		return errors.New("it is cut short")
-	}
-	index, ok := []byte(nil), false
-	if rest, index, ok = behind(rest); !ok || len(rest) == 0 {
-		return errors.New("it is cut short")
-	}
-	var want pb.Checksum
-	if err := proto.Unmarshal(sum, &want); err != nil {
-		return err
-	}
-	return y.VerifyChecksum(index, &want)
-}
-
-// behind takes bytes before a u32 length at the end.
-func behind(b []byte) (rest, part []byte, ok bool) {
-	n := len(b) - 4
-	if n < 0 {
-		return nil, nil, false
-	}
-	size := uint64(binary.BigEndian.Uint32(b[n:]))
-	if size > uint64(n) {
-		return nil, nil, false
-	}
-	return b[:n-int(size)], b[n-int(size) : n], true
 }

@@ -39,6 +39,8 @@ type generation struct {
 	synced Position   // what it says
 
 	versions versions
+
+	soundness *soundness
 }
 
 // badgerOptions are set for a state that is behind raft's log: nothing is synced
@@ -59,7 +61,8 @@ func badgerOptions(dir string, memTable int64, log *slog.Logger) badger.Options 
 		WithLogger(badgerLog{log.With("room", "store")})
 }
 
-// openGeneration opens a directory whose files are sound; see checkFiles.
+// openGeneration opens a directory as far as its files are seen to be sound; sound
+// waits for the rest.
 func openGeneration(dir string, o Options) (g *generation, err error) {
 	g = &generation{dir: dir, log: o.Logger}
 	defer g.caught(&err)
@@ -67,7 +70,8 @@ func openGeneration(dir string, o Options) (g *generation, err error) {
 	// it longer; so we look before.
 	empty := emptyFiles(dir)
 	options := badgerOptions(dir, o.MemTableBytes, o.Logger)
-	if err := checkFiles(dir, options, false); err != nil {
+	rest, err := prepare(dir, options)
+	if err != nil {
 		return nil, err
 	}
 	db, err := badger.OpenManaged(options)
@@ -82,6 +86,7 @@ func openGeneration(dir string, o Options) (g *generation, err error) {
 		return nil, openError(dir, err)
 	}
 	g.db = db
+	g.examine(rest)
 	return g, nil
 }
 
@@ -159,6 +164,7 @@ func (g *generation) sync(at Position) (err error) {
 // close waits for the questions under way. Badger then writes and syncs a table
 // of what it has in memory.
 func (g *generation) close() (err error) {
+	g.soundness.end()
 	g.use.Lock()
 	defer g.use.Unlock()
 	if g.closed {

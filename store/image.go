@@ -2,6 +2,7 @@ package store
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -55,7 +56,7 @@ func (s *Store) OpenImage() (*Image, error) {
 }
 
 func (s *Store) openImage() (image *Image, of *meta, err error) {
-	if err := s.roomForImage(); err != nil {
+	if err := errors.Join(s.Sound(context.Background()), s.roomForImage()); err != nil {
 		return nil, nil, fmt.Errorf("write an image: %w", err)
 	}
 	dir := filepath.Join(s.dir, imagesDir)

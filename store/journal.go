@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,7 +91,10 @@ func openJournal(dir string, o JournalOptions) (j *Journal, err error) {
 		return nil, err
 	}
 	j = &Journal{gen: gen, opts: o, changed: make(chan struct{})}
-	if err := j.load(); err != nil {
+	if err = gen.sound(context.Background()); err == nil {
+		err = j.load()
+	}
+	if err != nil {
 		return nil, errors.Join(err, gen.close())
 	}
 	return j, nil

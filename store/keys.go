@@ -12,7 +12,8 @@ import (
 //
 //	f | listing key 36            -> item id of the newest listing of that key
 //	b | u64 leaf | u16 item       -> salt | body
-//	x | table | u64 due | key     -> nothing: the record at key may go from then on
+//	x | table | u64 due | key     -> nothing: the record at key may go from then on;
+//	                                 of listings, up to 64 of a leaf together; see due.go
 //	a | u64 index                 -> leaf
 //	m | u64 stored index          -> hash in the tree, in tlog's order
 //	g | u64 before                -> u64 from: a chunk of leaves has come; see past.go
@@ -51,15 +52,6 @@ func subjectPrefix(kind risk.Kind, token risk.Token) []byte {
 
 func bodyKey(id risk.ItemID) []byte {
 	return id.AppendTo(append(make([]byte, 0, 11), prefixBody))
-}
-
-// dueHead is what stands before the record's key in a due key.
-const dueHead = 1 + 1 + 8
-
-func dueKey(due int64, key []byte) []byte {
-	dst := append(make([]byte, 0, dueHead+len(key)), prefixDue, key[0])
-	dst = binary.BigEndian.AppendUint64(dst, uint64(due))
-	return append(dst, key...)
 }
 
 func numbered(prefix byte, n uint64) []byte {

@@ -61,9 +61,12 @@ func (c *cut) link(k risk.ListingKey) (*link, error) {
 	if l := c.links[k]; l != nil {
 		return l, nil
 	}
-	l, err := findLink(c.txn, k)
-	if err != nil {
-		return nil, err
+	l := link{}
+	if !c.store.opts.Lacks(c.store.now.Load().version(), Key{k.Kind, k.Token}) {
+		var err error
+		if l, err = findLink(c.txn, k); err != nil {
+			return nil, err
+		}
 	}
 	c.links[k] = &l
 	return &l, nil

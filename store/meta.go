@@ -49,9 +49,9 @@ func (m *meta) copyFor() *meta {
 
 // Format 2 counts links and small records too, so that a scan knows that it has
 // seen them all. Format 3 has a mark of the newest cut beside it. In format 4 a link
-// is of its record's version.
+// is of its record's version. Format 5 has what is due of listings together.
 const (
-	metaFormat  = 4
+	metaFormat  = 5
 	metaNumbers = 8
 	metaFixed   = 1 + metaNumbers*8 + laneBytes
 )

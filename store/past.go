@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -63,6 +64,9 @@ func readChunk(m *meta, txn *badger.Txn, before uint64) (*Chunk, error) {
 // not end where the ledger begins here is [ErrNotHeld]. It may be called from any
 // goroutine, beside Apply and beside other chunks.
 func (s *Store) AddChunk(before uint64, c *Chunk) error {
+	if err := s.Sound(context.Background()); err != nil {
+		return err
+	}
 	return s.now.Load().gen.addChunk(before, c)
 }
 

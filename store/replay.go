@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 
 	"github.com/risknet/risknet/risk"
@@ -28,6 +29,9 @@ func (e *ReplayError) Error() string { return fmt.Sprintf("leaf %d: %s", e.Leaf,
 // a [*ReplayError]. The store must have been made for this: it has no place in a
 // log.
 func (s *Store) Replay(leaves []Replayed) error {
+	if err := s.Sound(context.Background()); err != nil {
+		return err
+	}
 	for from := 0; from < len(leaves); {
 		done, err := s.replayCut(leaves[from:])
 		if err != nil {

@@ -181,6 +181,7 @@ type loader struct {
 	element *element
 	lanes   Lanes
 	counts  [256]uint64 // parts by the first byte of their keys
+	dues    dueLoad
 }
 
 // load writes the parts, due times, the last leaf, the hashes of the tree's edge
@@ -200,7 +201,7 @@ func load(gen *generation, r *imageReader, head *imageHead) error {
 			return err
 		}
 	}
-	if err := l.check(head.meta); err != nil {
+	if err := errors.Join(l.check(head.meta), l.dues.write(l.batch)); err != nil {
 		return err
 	}
 	if err := loadEdge(l.batch, head); err != nil {
@@ -218,7 +219,7 @@ func (l *loader) part(key, value []byte) error {
 			return badImage("a record: %v", err)
 		}
 		if due != 0 {
-			if err := l.batch.Set(dueKey(due, key), nil); err != nil {
+			if err := l.dues.set(l.batch, due, key); err != nil {
 				return err
 			}
 		}

@@ -24,6 +24,11 @@ type Options struct {
 	// OnCut hears of each cut after its commit, on the applying goroutine. It may
 	// be nil.
 	OnCut func(Cut)
+	// Lacks reports that no listing of a token was linked at a version, of what OnCut
+	// and OnRestore have told: true must be certain, for the law then takes the
+	// subject for one that is new. It saves a look at the disk for each. It is asked on
+	// the applying goroutine and may be nil.
+	Lacks func(version uint64, k Key) bool
 	// OnRestore hears that an image has taken the place of the state, before
 	// Install returns and while the old state still answers. It may be nil.
 	OnRestore func() error
@@ -104,6 +109,9 @@ func (o *Options) complete() error {
 	}
 	if o.OnCut == nil {
 		o.OnCut = func(Cut) {}
+	}
+	if o.Lacks == nil {
+		o.Lacks = func(uint64, Key) bool { return false }
 	}
 	if o.OnRestore == nil {
 		o.OnRestore = func() error { return nil }

@@ -1,13 +1,9 @@
 package store
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
-	"math"
-	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -64,15 +60,12 @@ type cut struct {
 	added   [dueSlots][]dueEntry // put in this cut
 	removed map[string]bool
 
+	dueGroups map[string]*dueGroup // that were asked for
+
 	links map[risk.ListingKey]*link           // that were asked for
 	moved []risk.ListingKey                   // of those, the ones that this cut has written or removed
 	acts  map[risk.ListingID]map[risk.ID]bool // what this cut has put (true) and removed on a listing
 	led   map[string]uint64                   // records that an index has led to: they must be there, of this version if it is not 0
-}
-
-type dueEntry struct {
-	due int64
-	key []byte
 }
 
 // dueTables are the tables whose records go some day; their place is their slot
@@ -93,7 +86,7 @@ const dueSlots = 3
 func (s *Store) begin() *cut {
 	m := s.now.Load()
 	return &cut{store: s, meta: m.copyFor(), txn: m.gen.db.NewTransactionAt(m.version(), true),
-		changed: map[byte]bool{}, soonest: s.soonest, removed: map[string]bool{}, links: map[risk.ListingKey]*link{}, acts: map[risk.ListingID]map[risk.ID]bool{}, led: map[string]uint64{}}
+		changed: map[byte]bool{}, soonest: s.soonest, removed: map[string]bool{}, links: map[risk.ListingKey]*link{}, acts: map[risk.ListingID]map[risk.ID]bool{}, led: map[string]uint64{}, dueGroups: map[string]*dueGroup{}}
 }
 
 // entryOverhead is what badger counts for an entry beside key and value.
@@ -193,83 +186,6 @@ func recount(n *uint64, ch *risk.Change) {
 	if ch.New == nil {
 		*n--
 	}
-}
-
-func (c *cut) reschedule(ch *risk.Change) error {
-	if ch.OldDue == ch.NewDue {
-		return nil
-	}
-	slot := dueSlot(ch.Key[0])
-	if ch.OldDue != 0 {
-		key := dueKey(ch.OldDue, ch.Key)
-		c.removed[string(key)] = true
-		if err := c.delete(key); err != nil {
-			return err
-		}
-	}
-	if ch.NewDue == 0 {
-		return nil
-	}
-	key := dueKey(ch.NewDue, ch.Key)
-	delete(c.removed, string(key))
-	c.added[slot] = append(c.added[slot], dueEntry{ch.NewDue, ch.Key})
-	c.soonest[slot] = min(c.soonest[slot], ch.NewDue)
-	return c.set(key, nil)
-}
-
-// Due lists what may go, in the order of (due time, key). Most commands find
-// nothing: the lower bound tells them without a look at the index. It stays at the
-// first, since the law need not remove all. What this cut has added stands beside
-// what was committed before.
-func (c *cut) Due(table byte, now int64, limit int) ([][]byte, error) {
-	slot := dueSlot(table)
-	if now < c.soonest[slot] {
-		return nil, nil
-	}
-	found := c.committedDue(table, now, limit+1)
-	for _, e := range c.added[slot] {
-		if !c.removed[string(dueKey(e.due, e.key))] {
-			found = append(found, e)
-		}
-	}
-	slices.SortFunc(found, func(a, b dueEntry) int { return bytes.Compare(dueKey(a.due, a.key), dueKey(b.due, b.key)) })
-	found = slices.CompactFunc(found, func(a, b dueEntry) bool { return a.due == b.due && bytes.Equal(a.key, b.key) })
-	c.soonest[slot] = math.MaxInt64
-	var keys [][]byte
-	for i, e := range found {
-		if i == 0 {
-			c.soonest[slot] = e.due
-		}
-		if e.due > now || len(keys) == limit {
-			break
-		}
-		keys = append(keys, e.key)
-		c.led[string(e.key)] = 0
-	}
-	return keys, nil
-}
-
-// committedDue reads the index as it was before this cut, up to and with the
-// first entry that is not due yet. It begins at the lower bound: below lies what
-// was deleted, thousands of keys that badger would go through one by one.
-func (c *cut) committedDue(table byte, now int64, limit int) []dueEntry {
-	txn := c.meta.gen.db.NewTransactionAt(c.store.now.Load().version(), false)
-	defer txn.Discard()
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{prefixDue, table}})
-	defer it.Close()
-	var found []dueEntry
-	for it.Seek(dueKey(c.soonest[dueSlot(table)], []byte{table})); it.Valid(); it.Next() {
-		key := it.Item().KeyCopy(nil)
-		if c.removed[string(key)] {
-			continue
-		}
-		e := dueEntry{due: int64(binary.BigEndian.Uint64(key[2:])), key: key[dueHead:]}
-		found = append(found, e)
-		if e.due > now || len(found) == limit {
-			break
-		}
-	}
-	return found
 }
 
 // Body gives an item's body. The law asks for those of records that it has read,

@@ -76,7 +76,7 @@ func (v *verifier) all() error {
 // tables: what is on disk now, whatever badger has in memory of it.
 func (v *verifier) tables() error {
 	g := v.meta.gen
-	return checkFiles(g.dir, g.db.Opts(), true)
+	return checkFiles(g.dir, g.db.Opts())
 }
 
 // position: what stands on disk is what this process goes on from.
@@ -208,20 +208,20 @@ func (v *verifier) links() error {
 // differ is each looked up, to name the one that is wrong.
 func (v *verifier) dues() error {
 	var index multiset
-	err := walk(v.txn, []byte{prefixDue}, func(item *badger.Item) error {
-		index.add(v.keyed, item.Key())
+	err := walkDue(v.txn, func(due int64, key []byte) error {
+		index.add(v.keyed, dueKey(due, key))
 		return v.ctx.Err()
 	})
 	if err != nil || index == v.due {
 		return err
 	}
-	for _, part := range []struct {
-		prefix byte
-		hold   func(key, value []byte) error
-	}{{risk.TableListings, v.isIndexed}, {risk.TableRemembered, v.isIndexed}, {prefixDue, v.isDue}} {
-		if err := v.walk([]byte{part.prefix}, part.hold); err != nil {
+	for _, table := range []byte{risk.TableListings, risk.TableRemembered} {
+		if err := v.walk([]byte{table}, v.isIndexed); err != nil {
 			return err
 		}
+	}
+	if err := walkDue(v.txn, v.isDue); err != nil {
+		return err
 	}
 	return damage("%d entries of what is due, for %d records", index.count, v.due.count)
 }
@@ -232,25 +232,24 @@ func (v *verifier) isIndexed(key, value []byte) error {
 	if err != nil || due == 0 {
 		return err
 	}
-	if found, err := has(v.txn, dueKey(due, key)); err != nil || !found {
+	if found, err := isDueAt(v.txn, due, key); err != nil || !found {
 		return damage("record %x is due at %d and is not among those that are; %v", key, due, err)
 	}
 	return nil
 }
 
 // isDue: an entry of what is due has a record that says so.
-func (v *verifier) isDue(entry, _ []byte) error {
-	if len(entry) <= dueHead || !wellFormed(entry[dueHead:]) {
-		return damage("entry %x of what is due names no record", entry)
+func (v *verifier) isDue(at int64, key []byte) error {
+	if !wellFormed(key) {
+		return damage("entry %x of what is due names no record", dueKey(at, key))
 	}
-	key := entry[dueHead:]
 	value, err := get(v.txn, key)
 	due := int64(0)
 	if err == nil && value != nil {
 		due, err = risk.DueOf(key, value)
 	}
-	if err != nil || due == 0 || !bytes.Equal(entry, dueKey(due, key)) {
-		return damage("entry %x of what is due is not what its record says; %v", entry, err)
+	if err != nil || due == 0 || due != at {
+		return damage("entry %x of what is due is not what its record says; %v", dueKey(at, key), err)
 	}
 	return nil
 }

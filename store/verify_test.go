@@ -33,7 +33,7 @@ func TestVerifyAllNamesWhatIsWrong(t *testing.T) {
 		"a body is lost":          {bodyKey(id), nil, "body 3.0"},
 		"a body is changed":       {bodyKey(id), make([]byte, 40), "body 3.0"},
 		"a body too many":         {bodyKey(risk.ItemID{Leaf: 1}), make([]byte, 40), "3 bodies for 2"},
-		"what is due is unknown":  {dueKey(worldStart, risk.ListingRecordKey(id)), []byte{}, "of what is due"},
+		"what is due is unknown":  {dueAt(worldStart, id), []byte{0, 0, 0, 0, 0, 0, 0, 1}, "of what is due"},
 		"a leaf is lost":          {numbered(prefixLeaf, 2), nil, "leaf 2"},
 		"a leaf is changed":       {numbered(prefixLeaf, 2), []byte{1}, "leaf 2"},
 		"a hash is lost":          {numbered(prefixHash, ledger.StoredIndex(1, 0)), nil, "hash 2"},
@@ -73,7 +73,7 @@ func TestVerifyAllNamesWhatIsInAWrongPlace(t *testing.T) {
 	w.liftAll(3, 2)
 	w.publish(w.acq, "again", 1, 3) // leaf 6
 	first, old, sound := listingAt(3, 0), listingAt(3, 1), listingAt(3, 2)
-	again, due := listingAt(6, 0), dueOf(t, w, sound)
+	again, due, together := listingAt(6, 0), dueOf(t, w, sound), []byte{0, 0, 0, 0, 0, 0, 0, 4}
 	for what, one := range map[string]struct {
 		lost, put, value []byte
 		names            string
@@ -86,8 +86,11 @@ func TestVerifyAllNamesWhatIsInAWrongPlace(t *testing.T) {
 		"a link is of another subject":         {lost: w.linkOf(1), put: w.linkOf(9), value: again.AppendTo(nil), names: "listing 3.1"},
 		"a link of a listing that stands":      {lost: w.linkOf(2), put: w.linkOf(9), value: sound.AppendTo(nil), names: "listing 3.2"},
 		"a link is written again":              {put: w.linkOf(2), value: sound.AppendTo(nil), names: "listing 3.2"},
-		"what is due is due at another time":   {lost: due, put: dueKey(worldStart, risk.ListingRecordKey(sound)), value: []byte{}, names: "30002 is due"},
-		"what is due names another":            {lost: due, put: dueKey(worldStart, risk.ListingRecordKey(listingAt(9, 9))), value: []byte{}, names: "30002 is due"},
+		"what is due is due at another time":   {lost: due, put: dueAt(worldStart, sound), value: together, names: "30002 is due"},
+		"what is due names another":            {lost: due, put: dueAt(worldStart, listingAt(9, 9)), value: together, names: "30002 is due"},
+		"what is due has another of its leaf":  {put: due, value: []byte{0, 0, 0, 0, 0, 0, 0, 2}, names: "30002 is due"},
+		"what is due has one too many":         {put: due, value: []byte{0, 0, 0, 0, 0, 0, 1, 4}, names: "30008 of what is due"},
+		"what is due is cut short":             {put: due, value: []byte{0, 0, 5}, names: "names no record"},
 		"what is due names no record":          {put: []byte{prefixDue, risk.TableListings}, value: []byte{}, names: "names no record"},
 		"what is due names what is never due":  {put: dueKey(1, append([]byte{risk.TableInstitutions}, w.acq.id[:]...)), value: []byte{}, names: "what is due"},
 		"a hash of the tree has a longer tail": {put: numbered(prefixHash, 3), value: make([]byte, 33), names: "hash 3"},
@@ -123,7 +126,13 @@ func listingAt(leaf uint64, item uint16) risk.ListingID {
 	return risk.ListingID{Leaf: leaf, Item: item}
 }
 
-// dueOf is where the index of what is due has a listing.
+// dueAt is where the index of what is due has a listing.
+func dueAt(due int64, id risk.ListingID) []byte {
+	key, _ := dueGroupKey(due, risk.ListingRecordKey(id))
+	return key
+}
+
+// dueOf is where it has one that is in the state.
 func dueOf(t *testing.T, w *world, id risk.ListingID) []byte {
 	t.Helper()
 	s := open(t, t.TempDir(), Options{})
@@ -131,9 +140,9 @@ func dueOf(t *testing.T, w *world, id risk.ListingID) []byte {
 	mustApply(t, s, w.entries)
 	var found []byte
 	err := s.newest(func(_ *meta, txn *badger.Txn) error {
-		return walk(txn, []byte{prefixDue}, func(item *badger.Item) error {
-			if bytes.HasSuffix(item.Key(), risk.ListingRecordKey(id)) {
-				found = item.KeyCopy(nil)
+		return walkDue(txn, func(due int64, key []byte) error {
+			if bytes.Equal(key, risk.ListingRecordKey(id)) {
+				found = dueAt(due, id)
 			}
 			return nil
 		})

@@ -2,11 +2,13 @@
 // would have in its place, in one run on one machine, and writes bench/RESULTS.md:
 // absolute times of a machine that others share mean little, ratios say something.
 //
-//	go run ./bench/compare [--rows unary,stream,…] [--goes 5] [--for 5s] [--members 1000000] [--out bench/RESULTS.md]
+//	go run ./bench/compare [--rows unary,stream,…] [--goes 5] [--for 5s] [--out bench/RESULTS.md]
 //
-// It builds risknet, starts a network of one node in a directory of its own, and
-// takes both away at the end. Rows that need Redis say so where there is none
-// (Debian: apt-get install redis-server redis-tools).
+// It builds risknet, starts networks in directories of their own, and takes them away
+// at the end. Rows that need Redis install it where the distribution's packages can be
+// had (apt-get, as root), and say so where they cannot. All of it takes about an hour,
+// 20 GB of disk and 12 GB of memory; --rows measures some of it, and the report keeps
+// the latest figures of the others.
 package main
 
 import (
@@ -24,7 +26,10 @@ type options struct {
 	rows    string
 	goes    int
 	each    time.Duration
-	members int
+	members int // of the set that the Redis rows ask
+	million int // listings of the rows that import a million
+	many    int // listings of the rows with ten million
+	checks  int // answers that are judged
 	out     string
 }
 
@@ -34,7 +39,10 @@ func main() {
 	flag.IntVar(&o.goes, "goes", 5, "measurements of each side of a row, in turn; the median counts")
 	flag.DurationVar(&o.each, "for", 5*time.Second, "how long one measurement takes")
 	flag.IntVar(&o.members, "members", 1_000_000, "members of the set that the Redis rows ask")
-	flag.StringVar(&o.out, "out", "bench/RESULTS.md", "the report; its plot lies beside it")
+	flag.IntVar(&o.million, "million", 1_000_000, "listings of the rows that import a million")
+	flag.IntVar(&o.many, "many", 10_000_000, "listings of the rows with ten million")
+	flag.IntVar(&o.checks, "checks", 10_000_000, "answers to judge under load")
+	flag.StringVar(&o.out, "out", "bench/RESULTS.md", "the report; its figures (.jsonl) and its plot (.svg) lie beside it")
 	echo := echoFlags()
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -49,109 +57,66 @@ func main() {
 	}
 }
 
-// row is one promise: two sides that are measured in turn, in the same unit.
-type row struct {
-	name, what string
-	peer       string // what stands beside us
-	unit       string
-	reach      float64 // the ratio to reach, and
-	least      float64 // the figure of ours, if it is not zero
-	prepare    func(ctx context.Context) (done func(), err error)
-	theirs     func(ctx context.Context) (float64, error)
-	ours       func(ctx context.Context) (float64, error)
-}
-
-// measured is a row with its figures, or with why there are none.
-type measured struct {
-	row
-	theirsAll, oursAll []float64
-	missing            string
-}
-
 func compare(ctx context.Context, o options) error {
-	net, err := newNetwork(ctx)
+	program, err := build(ctx)
 	if err != nil {
 		return err
 	}
-	defer net.close()
-	rows := append(net.checkRows(o), net.redisRows(o)...)
-	var results []measured
-	for _, r := range rows {
-		if o.rows != "" && !slices.Contains(strings.Split(o.rows, ","), r.name) {
+	defer program.remove()
+	suites, known := suitesOf(o), map[string]bool{}
+	for _, s := range suites {
+		for _, t := range s.trials {
+			for _, r := range t.rows {
+				known[r.name] = true
+			}
+		}
+	}
+	wanted := func(name string) bool { return o.rows == "" || slices.Contains(strings.Split(o.rows, ","), name) }
+	for name := range strings.SplitSeq(o.rows, ",") {
+		if name != "" && !known[name] {
+			return fmt.Errorf("rows: there is none named %q", name)
+		}
+	}
+	for _, s := range suites {
+		if err := s.run(ctx, o, program, wanted); err != nil {
+			return err
+		}
+	}
+	return report(o)
+}
+
+// suite is trials of one network, or of none.
+type suite struct {
+	network *network
+	trials  []trial
+}
+
+// run starts the network if one of its rows is wanted, and keeps each row as soon as
+// it is measured: a run can be broken off.
+func (s *suite) run(ctx context.Context, o options, program *program, wanted func(string) bool) error {
+	started := false
+	for i := range s.trials {
+		t := &s.trials[i]
+		if !slices.ContainsFunc(t.rows, func(r row) bool { return wanted(r.name) }) {
 			continue
 		}
-		one, err := r.measure(ctx, o.goes)
-		if err != nil {
-			return fmt.Errorf("%s: %w", r.name, err)
+		if !started && s.network != nil {
+			if err := s.network.start(ctx, program); err != nil {
+				return err
+			}
+			defer s.network.close()
+			started = true
 		}
-		fmt.Println(one.line())
-		results = append(results, one)
-	}
-	return report(o, results)
-}
-
-// errMissing says what a row needs and this machine does not have.
-type errMissing struct{ text string }
-
-func (e errMissing) Error() string { return e.text }
-
-// measure takes both sides in turn, so that a slow minute of the machine is both's.
-func (r row) measure(ctx context.Context, goes int) (measured, error) {
-	m := measured{row: r}
-	if r.prepare != nil {
-		done, err := r.prepare(ctx)
-		if missing, ok := err.(errMissing); ok {
-			m.missing = missing.text
-			return m, nil
+		results := t.run(ctx, o.goes)
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		if err != nil {
-			return m, err
+		for i := range results {
+			fmt.Println(results[i].line())
 		}
-		defer done()
-	}
-	for range goes {
-		theirs, err := r.theirs(ctx)
-		if err != nil {
-			return m, fmt.Errorf("%s: %w", r.peer, err)
+		if err := keep(o, results); err != nil {
+			return err
 		}
-		ours, err := r.ours(ctx)
-		if err != nil {
-			return m, err
-		}
-		m.theirsAll, m.oursAll = append(m.theirsAll, theirs), append(m.oursAll, ours)
 	}
-	return m, nil
-}
-
-func median(list []float64) float64 {
-	sorted := slices.Sorted(slices.Values(list))
-	n := len(sorted)
-	switch {
-	case n == 0:
-		return 0
-	case n%2 == 1:
-		return sorted[n/2]
-	}
-	return (sorted[n/2-1] + sorted[n/2]) / 2
-}
-
-// ratio is the median of the ratios of each go, for the two sides of one go had the
-// same machine.
-func (m *measured) ratio() float64 {
-	ratios := make([]float64, len(m.oursAll))
-	for i := range ratios {
-		ratios[i] = m.oursAll[i] / m.theirsAll[i]
-	}
-	return median(ratios)
-}
-
-func (m *measured) reached() bool {
-	return m.missing == "" && (m.reach == 0 || m.ratio() >= m.reach) && median(m.oursAll) >= m.least
-}
-
-func (m *measured) line() string {
-	if m.missing != "" {
-		return m.name + ": not measured: " + m.missing
-	}
-	return fmt.Sprintf("%s: %s %.0f, ours %.0f %s, ratio %.2f", m.name, m.peer, median(m.theirsAll), median(m.oursAll), m.unit, m.ratio())
+	return nil
 }

@@ -5,69 +5,111 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/risknet/risknet/client"
 )
 
-// redisRows ask a set of so many devices through RESP, with redis-benchmark as the
+// redisTrials ask a set of so many devices through RESP, with redis-benchmark as the
 // client of both sides: random keys, half of which are members.
-func (n *network) redisRows(o options) []row {
-	var port string
-	var rows []row
+func (n *network) redisTrials(o options) []trial {
+	var trials []trial
 	for _, depth := range []int{1, 16, 128} {
-		reach := 1.0
+		r := row{name: fmt.Sprintf("redis-%d", depth), what: fmt.Sprintf("SISMEMBER of a set of %d, pipeline %d", o.members, depth),
+			peer: "Redis", unit: "answers/s", reach: 1}
 		if depth == 1 {
-			reach = 0.8
+			r.reach = 0.8
 		}
-		ask := func(at func() string) func(ctx context.Context) (float64, error) {
-			return func(ctx context.Context) (float64, error) { return redisBenchmark(ctx, at(), depth, o) }
+		port := ""
+		t := inTurn(r, func(ctx context.Context) (float64, error) { return redisBenchmark(ctx, port, depth, o.members, 1) },
+			func(ctx context.Context) (float64, error) {
+				return redisBenchmark(ctx, portOf(n.nodes[0].Resp), depth, o.members, 1)
+			})
+		t.prepare = func(ctx context.Context) (stop func(), err error) {
+			if port, stop, err = startRedis(ctx, o.members); err != nil {
+				return nil, err
+			}
+			if err = n.learn(ctx, o.members); err != nil {
+				stop()
+			}
+			return stop, err
 		}
-		rows = append(rows, row{name: fmt.Sprintf("redis-%d", depth), what: fmt.Sprintf("SISMEMBER of a set of %d, pipeline %d", o.members, depth),
-			peer: "Redis", unit: "answers/s", reach: reach,
-			prepare: func(ctx context.Context) (stop func(), err error) {
-				port, stop, err = n.startRedis(ctx, o.members)
-				return stop, err
-			},
-			theirs: ask(func() string { return port }),
-			ours:   ask(func() string { return n.node.Resp[strings.LastIndexByte(n.node.Resp, ':')+1:] })})
+		trials = append(trials, t)
 	}
-	return rows
+	return append(trials, n.sixTrial(o))
 }
 
-// redisBenchmark gives the answers a second that redis-benchmark reads.
-func redisBenchmark(ctx context.Context, port string, depth int, o options) (float64, error) {
+// sixTrial is what somebody has today who asks a Redis set for the six subjects of a
+// payment, beside batches of checks.
+func (n *network) sixTrial(o options) trial {
+	r := row{name: "batch-redis", what: "64 checks a message, tokens given, beside SMISMEMBER of six keys, pipeline 128", peer: "Redis", unit: "checks/s", reach: 1}
+	port := ""
+	t := inTurn(r, func(ctx context.Context) (float64, error) { return redisBenchmark(ctx, port, 128, o.members, subjects) },
+		func(ctx context.Context) (float64, error) {
+			result, err := n.client.Load(ctx, client.Load{Mode: "batch", Duration: o.each, Subjects: subjects})
+			return float64(result.Checks) / result.Seconds, err
+		})
+	t.prepare = func(ctx context.Context) (stop func(), err error) {
+		port, stop, err = startRedis(ctx, o.members)
+		return stop, err
+	}
+	return t
+}
+
+func portOf(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
+
+// redisBenchmark gives the commands a second that redis-benchmark sees answered, each
+// of which asks for so many keys.
+func redisBenchmark(ctx context.Context, port string, depth, members, keys int) (float64, error) {
 	count := 100_000
 	if depth > 1 {
 		count = 1_000_000
 	}
-	out, err := exec.CommandContext(ctx, "redis-benchmark", "-p", port, "-r", strconv.Itoa(2*o.members), "-n", strconv.Itoa(count),
-		"-P", strconv.Itoa(depth), "-c", "50", "--csv", "SISMEMBER", "risk:device", "key:__rand_int__").Output()
+	args := []string{"-p", port, "-r", strconv.Itoa(2 * members), "-n", strconv.Itoa(count), "-P", strconv.Itoa(depth), "-c", "50", "--csv"}
+	if keys == 1 {
+		args = append(args, "SISMEMBER", "risk:device", "key:__rand_int__")
+	} else {
+		args = append(append(args, "SMISMEMBER", "risk:device"), slices.Repeat([]string{"key:__rand_int__"}, keys)...)
+	}
+	out, err := output(ctx, "redis-benchmark", args...)
 	if err != nil {
-		return 0, fmt.Errorf("redis-benchmark: %w", err)
+		return 0, err
 	}
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	fields := strings.Split(lines[len(lines)-1], ",")
-	if len(fields) < 2 {
+	if len(fields) < 7 {
 		return 0, fmt.Errorf("redis-benchmark says %q", out)
 	}
 	return strconv.ParseFloat(strings.Trim(fields[len(fields)-7], `"`), 64)
 }
 
-// startRedis starts Redis in memory alone and gives both sides the same members.
-func (n *network) startRedis(ctx context.Context, members int) (port string, stop func(), err error) {
+// haveRedis installs Redis where it is missing and can be had.
+func haveRedis(ctx context.Context) error {
 	for _, program := range []string{"redis-server", "redis-benchmark", "redis-cli"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return "", nil, errMissing{program + " is not installed (apt-get install redis-server redis-tools)"}
+		if _, err := exec.LookPath(program); err == nil {
+			continue
 		}
+		if err := run(ctx, "apt-get", "install", "-y", "--no-install-recommends", "redis-server", "redis-tools"); err != nil {
+			return errMissing{program + " is not here and apt-get cannot install it"}
+		}
+	}
+	return nil
+}
+
+// startRedis starts Redis in memory alone, with the members in a set.
+func startRedis(ctx context.Context, members int) (port string, stop func(), err error) {
+	if err := haveRedis(ctx); err != nil {
+		return "", nil, err
 	}
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
 	}
-	_, port, _ = net.SplitHostPort(free.Addr().String())
+	port = portOf(free.Addr().String())
 	if err := free.Close(); err != nil {
 		return "", nil, err
 	}
@@ -83,14 +125,8 @@ func (n *network) startRedis(ctx context.Context, members int) (port string, sto
 		stop()
 		return "", nil, err
 	}
-	if err := n.fillOurs(ctx, members); err != nil {
-		stop()
-		return "", nil, err
-	}
 	return port, stop, nil
 }
-
-func member(i int) string { return fmt.Sprintf("key:%012d", i) }
 
 // fillRedis waits for the server, too.
 func fillRedis(ctx context.Context, port string, members int) error {
@@ -124,70 +160,16 @@ func fillRedis(ctx context.Context, port string, members int) error {
 	return ctx.Err()
 }
 
-// fillOurs lists the members, once, and has the node learn them by heart.
-func (n *network) fillOurs(ctx context.Context, members int) error {
-	if n.warm {
-		return nil
-	}
-	file, err := os.Create(n.path("members"))
-	if err != nil {
+// learn lists the members, and waits until the node has them by heart, which it begins
+// when somebody asks.
+func (n *network) learn(ctx context.Context, members int) error {
+	if err := n.list(ctx, members); err != nil || n.learnt {
 		return err
 	}
-	out := bufio.NewWriter(file)
-	for i := range members {
-		fmt.Fprintln(out, member(i))
-	}
-	if err := out.Flush(); err != nil {
-		return err
-	}
-	if err := file.Close(); err != nil {
-		return err
-	}
-	fmt.Printf("listing %d devices …\n", members)
-	if err := n.run(ctx, n.binary, "--profile", n.path("profiles", "hub.yaml"), "list", "import", "--kind", "device", n.path("members")); err != nil {
-		return err
-	}
-	n.warm = true
-	return n.idle(ctx)
-}
-
-// idle asks once and waits until the node has learnt its members: until it uses next
-// to nothing of the machine.
-func (n *network) idle(ctx context.Context) error {
-	if err := n.run(ctx, "redis-cli", "-p", n.node.Resp[strings.LastIndexByte(n.node.Resp, ':')+1:], "SISMEMBER", "risk:device", member(0)); err != nil {
+	if err := run(ctx, "redis-cli", "-p", portOf(n.nodes[0].Resp), "SISMEMBER", "risk:device", member(0)); err != nil {
 		return err
 	}
 	fmt.Println("waiting until the node has learnt them by heart …")
-	const quiet = 1_000_000 // lookups would show; this is microseconds of CPU in five seconds
-	for range 120 {
-		before, err := n.cpu()
-		if err != nil {
-			return err
-		}
-		select {
-		case <-time.After(5 * time.Second):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		after, err := n.cpu()
-		if err != nil {
-			return err
-		}
-		if after-before < quiet {
-			return nil
-		}
-	}
-	return fmt.Errorf("the node is still busy after ten minutes")
-}
-
-// cpu is what the node's process has used, in microseconds.
-func (n *network) cpu() (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.node.PID))
-	if err != nil {
-		return 0, err
-	}
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-	user, _ := strconv.ParseInt(fields[11], 10, 64)
-	system, _ := strconv.ParseInt(fields[12], 10, 64)
-	return (user + system) * 10_000, nil // a hundred ticks a second
+	n.learnt = true
+	return n.idle(ctx)
 }

@@ -7,52 +7,73 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"time"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 )
 
-// report writes the table, and a plot of the ratios beside it.
-func report(o options, results []measured) error {
-	picture := strings.TrimSuffix(o.out, filepath.Ext(o.out)) + ".svg"
-	if err := draw(results, picture); err != nil {
+// report writes the table of all rows that were ever measured, in the order of the
+// suites, and a plot of the ratios beside it.
+func report(o options) error {
+	latest, err := kept(o)
+	if err != nil {
 		return err
 	}
-	return os.WriteFile(o.out, []byte(table(o, results, filepath.Base(picture), time.Now())), 0o644)
+	var list []dated
+	for _, s := range suitesOf(o) {
+		for _, t := range s.trials {
+			for _, r := range t.rows {
+				list = append(list, lookUp(latest, r))
+			}
+		}
+	}
+	if err := draw(list, o.beside(".svg")); err != nil {
+		return err
+	}
+	return os.WriteFile(o.out, []byte(table(o, list)), 0o644)
 }
 
-func table(o options, results []measured, picture string, now time.Time) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "# Side by side\n\nWritten by `go run ./bench/compare` on %s, on %d cores (%s) that carried client and server: medians of %d goes, each side in turn. Ratios say something; absolute figures are this machine's of that hour.\n\n",
-		now.UTC().Format("2 January 2006"), runtime.NumCPU(), cpuName(), o.goes)
-	b.WriteString("| row | what | peer | peer's | ours | unit | ratio | to reach | reached |\n|---|---|---|---|---|---|---|---|---|\n")
-	for i := range results {
-		m := &results[i]
-		if m.missing != "" {
-			fmt.Fprintf(&b, "| %s | %s | %s | | | | | %s | not measured: %s |\n", m.name, m.what, m.peer, m.target(), m.missing)
-			continue
+// dated is a row with its latest figures.
+type dated struct {
+	measured
+	on string
+}
+
+func lookUp(latest []result, r row) dated {
+	for _, l := range latest {
+		if l.Row == r.name {
+			return dated{measured{row: r, theirsAll: l.Theirs, oursAll: l.Ours, missing: l.Missing}, l.On}
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %.0f | %.0f | %s | %.2f | %s | %s |\n", m.name, m.what, m.peer, median(m.theirsAll), median(m.oursAll), m.unit, m.ratio(), m.target(),
-			map[bool]string{true: "yes", false: "no"}[m.reached()])
 	}
-	fmt.Fprintf(&b, "\n![ratio of ours to the peer's, by row](%s)\n", picture)
+	return dated{measured: measured{row: r, missing: "not measured yet"}}
+}
+
+func table(o options, list []dated) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Side by side\n\nWritten by `go run ./bench/compare`, on %d cores (%s) that carried clients and servers; each figure is the median of its goes, the two sides of a go measured in turn, and the ratio is the median of the goes' own. Ratios say something; absolute figures are this machine's of that hour.\n\n",
+		runtime.NumCPU(), cpuName())
+	b.WriteString("| row | what | peer | peer's | ours | unit | ratio | to reach | reached | goes, day |\n|---|---|---|---|---|---|---|---|---|---|\n")
+	for i := range list {
+		m := &list[i]
+		theirs, ours, ratio, reached := "", figure(median(m.oursAll)), "", ""
+		if len(m.theirsAll) > 0 {
+			theirs, ratio = figure(median(m.theirsAll)), fmt.Sprintf("%.2f", m.ratio())
+		}
+		switch {
+		case m.missing != "":
+			ours, theirs, reached = "", "", m.missing
+		case m.target() != "":
+			reached = map[bool]string{true: "yes", false: "**no**"}[m.reached()]
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %d, %s |\n",
+			m.name, m.what, m.peer, theirs, ours, m.unit, ratio, m.target(), reached, len(m.oursAll), m.on)
+	}
+	fmt.Fprintf(&b, "\n![ratio of ours to the peer's, by row](%s)\n", filepath.Base(o.beside(".svg")))
 	if remarks, err := os.ReadFile(filepath.Join(filepath.Dir(o.out), "REMARKS.md")); err == nil {
 		b.WriteString("\n" + string(remarks))
 	}
 	return b.String()
-}
-
-func (m *measured) target() string {
-	var parts []string
-	if m.reach > 0 {
-		parts = append(parts, fmt.Sprintf("%.1f of the peer", m.reach))
-	}
-	if m.least > 0 {
-		parts = append(parts, fmt.Sprintf("%.0f", m.least))
-	}
-	return strings.Join(parts, ", ")
 }
 
 func cpuName() string {
@@ -65,20 +86,21 @@ func cpuName() string {
 	return runtime.GOARCH
 }
 
-func draw(results []measured, path string) error {
+// draw shows the rows that ask for a ratio.
+func draw(list []dated, path string) error {
 	p := plot.New()
 	p.Title.Text, p.Y.Label.Text, p.Y.Min = "ours by the peer's", "ratio", 0
 	var ratios plotter.Values
 	var names []string
-	for i := range results {
-		if results[i].missing == "" {
-			ratios, names = append(ratios, results[i].ratio()), append(names, results[i].name)
+	for i := range list {
+		if m := &list[i]; m.missing == "" && len(m.theirsAll) > 0 && m.most == 0 {
+			ratios, names = append(ratios, m.ratio()), append(names, m.name)
 		}
 	}
 	if len(ratios) == 0 {
 		return nil
 	}
-	bars, err := plotter.NewBarChart(ratios, vg.Points(24))
+	bars, err := plotter.NewBarChart(ratios, vg.Points(20))
 	if err != nil {
 		return err
 	}
@@ -89,5 +111,5 @@ func draw(results []measured, path string) error {
 	}
 	p.Add(bars, line)
 	p.NominalX(names...)
-	return p.Save(18*vg.Centimeter, 9*vg.Centimeter, path)
+	return p.Save(22*vg.Centimeter, 9*vg.Centimeter, path)
 }

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	apiv1 "github.com/risknet/risknet/api/v1"
 )
 
 func fixed(list ...float64) func(context.Context) (float64, error) {
@@ -19,45 +21,91 @@ func fixed(list ...float64) func(context.Context) (float64, error) {
 
 func TestARowIsHeldToItsPeerGoByGo(t *testing.T) {
 	for name, c := range map[string]struct {
-		row     row
-		ratio   float64
-		reached bool
+		row          row
+		theirs, ours []float64
+		ratio        float64
+		reached      bool
 	}{
-		"as fast":              {row{reach: 1, theirs: fixed(100, 50, 10), ours: fixed(100, 50, 10)}, 1, true},
-		"slow in a slow hour":  {row{reach: 0.8, theirs: fixed(100, 50, 10), ours: fixed(90, 45, 9)}, 0.9, true},
-		"too slow":             {row{reach: 1, theirs: fixed(100, 100, 100), ours: fixed(100, 90, 90)}, 0.9, false},
-		"below a figure":       {row{least: 95, theirs: fixed(100, 100, 100), ours: fixed(90, 90, 100)}, 0.9, false},
-		"above it, not a peer": {row{least: 80, theirs: fixed(200, 200, 200), ours: fixed(90, 90, 90)}, 0.45, true},
+		"as fast":              {row{reach: 1}, []float64{100, 50, 10}, []float64{100, 50, 10}, 1, true},
+		"slow in a slow hour":  {row{reach: 0.8}, []float64{100, 50, 10}, []float64{90, 45, 9}, 0.9, true},
+		"too slow":             {row{reach: 1}, []float64{100, 100, 100}, []float64{100, 90, 90}, 0.9, false},
+		"below a figure":       {row{least: 95}, []float64{100, 100, 100}, []float64{90, 90, 100}, 0.9, false},
+		"above it, not a peer": {row{least: 80}, []float64{200, 200, 200}, []float64{90, 90, 90}, 0.45, true},
+		"above what it may be": {row{most: 80}, []float64{200, 200, 200}, []float64{90, 90, 90}, 0.45, false},
+		"at what it may be":    {row{most: 90}, []float64{200, 200, 200}, []float64{90, 90, 90}, 0.45, true},
 	} {
-		m, err := c.row.measure(t.Context(), 3)
-		if err != nil || m.ratio() != c.ratio || m.reached() != c.reached {
-			t.Errorf("%s: ratio %v, reached %t, %v", name, m.ratio(), m.reached(), err)
+		c.row.name = "r"
+		trial := inTurn(c.row, fixed(c.theirs...), fixed(c.ours...))
+		m := trial.run(t.Context(), 3)[0]
+		if m.missing != "" || m.ratio() != c.ratio || m.reached() != c.reached {
+			t.Errorf("%s: ratio %v, reached %t, %s", name, m.ratio(), m.reached(), m.missing)
 		}
 	}
 }
 
+func TestARowWithoutAFigureIsNotReached(t *testing.T) {
+	m := measured{row: row{most: 5}}
+	if m.reached() {
+		t.Error("a row that was never measured counts as reached")
+	}
+}
+
 func TestTheReportSaysWhatIsMissingAndWhatIsNotReached(t *testing.T) {
-	missing := row{name: "a", reach: 1, prepare: func(context.Context) (func(), error) { return nil, errMissing{"x is not installed"} }}
-	slow := row{name: "b", reach: 1, theirs: fixed(10), ours: fixed(5)}
-	var results []measured
-	for _, r := range []row{missing, slow} {
-		m, err := r.measure(t.Context(), 1)
-		if err != nil {
+	missing := trial{rows: []row{{name: "unary", reach: 0.8}},
+		prepare: func(context.Context) (func(), error) { return nil, errMissing{"x is not installed"} }}
+	broken := trial{rows: []row{{name: "stream", reach: 1}},
+		prepare: func(context.Context) (func(), error) { return nil, errors.New("no") }}
+	slow := inTurn(row{name: "redis-1", reach: 0.8}, fixed(10), fixed(5))
+	o := options{goes: 1, out: filepath.Join(t.TempDir(), "r.md")}
+	for _, one := range []trial{missing, broken, slow} {
+		if err := keep(o, one.run(t.Context(), 1)); err != nil {
 			t.Fatal(err)
 		}
-		results = append(results, m)
 	}
-	text := table(options{goes: 1, out: filepath.Join(t.TempDir(), "r.md")}, results, "r.svg", time.Unix(0, 0))
-	for _, want := range []string{"not measured: x is not installed", "| b |", "| 0.50 | 1.0 of the peer | no |", "(r.svg)"} {
-		if !strings.Contains(text, want) {
+	again := inTurn(row{name: "redis-1", reach: 0.8}, fixed(10), fixed(6)) // takes the place of the first
+	if err := keep(o, again.run(t.Context(), 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := report(o); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(o.out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"not measured: x is not installed", "failed: no", "| redis-1 |", "| 0.60 | ≥ 0.8 of the peer | **no** |", "(r.svg)", "not measured yet"} {
+		if !strings.Contains(string(text), want) {
 			t.Errorf("the report lacks %q:\n%s", want, text)
 		}
 	}
-	if err := draw(results, filepath.Join(t.TempDir(), "r.svg")); err != nil {
-		t.Error(err)
+	if strings.Contains(string(text), "0.50") {
+		t.Error("an older figure of a row is still there")
 	}
-	broken := row{prepare: func(context.Context) (func(), error) { return nil, errors.New("no") }}
-	if _, err := broken.measure(t.Context(), 1); err == nil {
-		t.Error("a row that cannot be prepared is measured")
+}
+
+// A judge is of use only if it catches a wrong answer in either direction.
+func TestAJudgeCatchesWrongAnswers(t *testing.T) {
+	j := newJudge(&network{}, 10)
+	answer := func(listed bool, size uint64) *apiv1.CheckBatchResponse {
+		return &apiv1.CheckBatchResponse{Checks: []*apiv1.CheckResponse{{Listed: listed, Size: size}}}
+	}
+	for name, c := range map[string]struct {
+		truth  expected
+		answer *apiv1.CheckBatchResponse
+		right  bool
+	}{
+		"a listed one is listed":      {expected{1, always}, answer(true, 5), true},
+		"a listed one is missed":      {expected{1, always}, answer(false, 5), false},
+		"a clear one is clear":        {expected{-1, 0}, answer(false, 5), true},
+		"a clear one is stopped":      {expected{-1, 0}, answer(true, 5), false},
+		"a new one before its leaf":   {expected{11, 8}, answer(false, 7), true},
+		"a new one from its leaf on":  {expected{11, 8}, answer(true, 8), true},
+		"a new one is missed":         {expected{11, 8}, answer(false, 8), false},
+		"a new one before it came in": {expected{11, 8}, answer(true, 7), false},
+		"an answer is missing":        {expected{1, always}, &apiv1.CheckBatchResponse{}, false},
+	} {
+		if err := j.hold([]expected{c.truth}, c.answer); (err == nil) != c.right {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

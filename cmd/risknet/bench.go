@@ -158,15 +158,24 @@ type benchPublishJSON struct {
 	Count    int     `json:"count"`
 	Nodes    int     `json:"nodes"`
 	Failures int     `json:"failures"`
+	Every    float64 `json:"every_ms"`
 }
 
 func newBenchPublishCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "publish", Short: "Measure the time from a report, and from a lift, until every node answers by it",
-		Example: "  risknet bench publish --count 100 -o json", Args: cobra.NoArgs}
-	count := cmd.Flags().Int("count", 100, "reports, one after the other")
+		Long: "Reports devices, each for an hour, and lifts them again. The time runs from the sending\n" +
+			"of the command to the answer of the last node that goes by it; a question waits at each\n" +
+			"node beforehand, so that asking takes no part of it.",
+		Example: "  risknet bench publish --count 100 --every 100ms -o json", Args: cobra.NoArgs}
+	count := cmd.Flags().Int("count", 100, "reports")
+	every := daysFlag(cmd, "every", 0, "from one report to the next, each lifted half-way between; 0: one after the other")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *count < 1 {
 			return usagef("count: must be at least 1")
+		}
+		pace := client.Pace{Count: *count, Every: time.Duration(*every)}
+		if pace.Every < 0 {
+			return usagef("every: must not be negative")
 		}
 		c, signer, err := author(cmd)
 		if err != nil {
@@ -175,14 +184,16 @@ func newBenchPublishCommand() *cobra.Command {
 		defer c.Close()
 		m := newMeter(cmd, "publish", int64(*count))
 		defer m.end()
-		spread, err := c.MeasurePublish(cmd.Context(), signer, *count, m.done)
+		pace.Done = m.done
+		spread, err := c.MeasurePublish(cmd.Context(), signer, pace)
 		m.end()
 		if err != nil {
 			return err
 		}
 		out := benchPublishJSON{millisAt(spread.All, 50), millisAt(spread.All, 99), millisAt(spread.All, 100),
 			millisAt(spread.Own, 50), millisAt(spread.Own, 99),
-			millisAt(spread.AllLift, 50), millisAt(spread.AllLift, 99), *count, spread.Nodes, spread.Failures}
+			millisAt(spread.AllLift, 50), millisAt(spread.AllLift, 99), *count, spread.Nodes, spread.Failures,
+			float64(pace.Every.Microseconds()) / 1000}
 		return emit(cmd, out, func(w io.Writer) {
 			fmt.Fprintf(w, "on all %d nodes after p50 %.1f ms, p99 %.1f ms (own node p50 %.1f ms), lifts p50 %.1f ms, p99 %.1f ms; %d of %d failed\n",
 				out.Nodes, out.P50, out.P99, out.OwnP50, out.LiftP50, out.LiftP99, out.Failures, 2*out.Count)

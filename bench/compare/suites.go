@@ -1,0 +1,15 @@
+package main
+
+// suitesOf are all rows, in the order of the report.
+func suitesOf(o options) []suite {
+	one := &network{size: 1, rules: 100}
+	five := &network{size: 5}
+	three := &network{size: 3}
+	return []suite{
+		{network: one, trials: append(one.checkTrials(o), one.redisTrials(o)...)},
+		{network: five, trials: five.protectionTrials(o)},
+		{trials: millionTrials(o)},
+		{network: three, trials: three.manyTrials(o)},
+		{trials: []trial{truthTrial(o)}},
+	}
+}

@@ -1,0 +1,185 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+	"github.com/dgraph-io/badger/v4/table"
+	"golang.org/x/sync/errgroup"
+)
+
+// Every table of a state is held to its checksums once at each start, and nothing
+// is applied before that: what applies a command would believe badger, which takes
+// a damaged block for "not there". But to read a large state takes seconds, and a
+// check need not wait for all of it. So it is done in two steps.
+//
+// Before badger opens the tables: what it reads to open one (it panics at that on
+// goroutines of its own), and whole the tables that hold a link, a record of a
+// small table, a position or a mark: whoever is told by those that there is nothing
+// could not tell. Behind that: the tables that hold nothing but what lies in bulk.
+// There a check knows by the link what it must get, so a block that cannot be read
+// is damage and no answer.
+type soundness struct {
+	stop atomic.Bool
+	done chan struct{}
+	err  error // read when done is closed
+
+	once   sync.Once // of who finds errMerged
+	proved error
+}
+
+// tableRef is a table that a manifest names.
+type tableRef struct {
+	id          uint64
+	path        string
+	compression options.CompressionType
+}
+
+var (
+	// errMerged: badger has merged a table before it was held.
+	errMerged = errors.New("a table was merged into others before its checksums were looked at")
+	errEnded  = errors.New("the state was closed before all of it was looked at")
+)
+
+// inParallel does something with each table, on as many processors as there are.
+func inParallel(tables []tableRef, do func(t *tableFile, ref tableRef) error) error {
+	var group errgroup.Group
+	next := atomic.Int64{}
+	for range min(runtime.GOMAXPROCS(0), 4, len(tables)) {
+		group.Go(func() error {
+			var t tableFile
+			for i := next.Add(1) - 1; i < int64(len(tables)); i = next.Add(1) - 1 {
+				if err := do(&t, tables[i]); err != nil {
+					next.Store(int64(len(tables)))
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+func refsOf(dir string, manifest badger.Manifest) []tableRef {
+	refs := make([]tableRef, 0, len(manifest.Tables))
+	for id, one := range manifest.Tables {
+		refs = append(refs, tableRef{id, table.NewFilename(id, dir), one.Compression})
+	}
+	return refs
+}
+
+func (r *tableRef) damaged(err error) error {
+	return fmt.Errorf("%w: table %s: %w; %s", ErrDamaged, r.path, err, cure)
+}
+
+// prepare is the first of the two steps. It gives the tables that remain.
+func prepare(dir string, options badger.Options) (rest []tableRef, err error) {
+	manifest, err := readManifest(dir, options)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, checkNew(dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	err = inParallel(refsOf(dir, manifest), func(t *tableFile, ref tableRef) error {
+		later, err := t.ends(ref.path, ref.compression)
+		if err == nil && !later {
+			err = t.whole(ref.path, ref.compression)
+		}
+		if err != nil {
+			return ref.damaged(err)
+		}
+		if later {
+			mu.Lock()
+			rest = append(rest, ref)
+			mu.Unlock()
+		}
+		return nil
+	})
+	return rest, err
+}
+
+// examine begins the second step. Badger may merge a table at any time, damaged as
+// it is, and remove it: so all tables are held from now on until they were read,
+// and one that is gone already is for the digest to find.
+func (g *generation) examine(rest []tableRef) {
+	s := &soundness{done: make(chan struct{})}
+	g.soundness = s
+	if len(rest) == 0 {
+		close(s.done)
+		return
+	}
+	release := g.hold()
+	there := map[uint64]bool{}
+	for _, t := range g.db.Tables() {
+		there[t.ID] = true
+	}
+	go func() {
+		defer close(s.done)
+		defer release()
+		s.err = inParallel(rest, func(t *tableFile, ref tableRef) error {
+			switch {
+			case s.stop.Load():
+				return errEnded
+			case !there[ref.id]:
+				return errMerged
+			}
+			if err := t.whole(ref.path, ref.compression); err != nil {
+				return ref.damaged(err)
+			}
+			return nil
+		})
+	}()
+}
+
+// hold keeps all tables that there are now on disk, merged or not: an iterator does.
+func (g *generation) hold() (release func()) {
+	txn := g.db.NewTransactionAt(math.MaxUint64, false)
+	held := txn.NewIterator(badger.IteratorOptions{})
+	return func() { held.Close(); txn.Discard() }
+}
+
+// sound waits until all tables that the process began with were held to their
+// checksums, and says what was wrong with them.
+func (g *generation) sound(ctx context.Context) error {
+	select {
+	case <-g.soundness.done:
+		return g.soundness.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// end gives up and waits for that.
+func (s *soundness) end() {
+	if s != nil {
+		s.stop.Store(true)
+		<-s.done
+	}
+}
+
+// Sound waits until every table that was there at the start has been held to its
+// checksums. Nothing is applied before. The error is ErrDamaged, or says that the
+// context or the store has ended meanwhile.
+func (s *Store) Sound(ctx context.Context) error {
+	for {
+		gen := s.now.Load().gen
+		err := gen.sound(ctx)
+		if errors.Is(err, errMerged) {
+			gen.soundness.once.Do(func() { _, gen.soundness.proved = s.VerifyAll(context.Background()) })
+			err = gen.soundness.proved
+		}
+		if !errors.Is(err, errEnded) || s.now.Load().gen == gen {
+			return err
+		}
+	}
+}
