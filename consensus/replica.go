@@ -253,8 +253,8 @@ func Start(cfg Config, machine Machine) (*Replica, error) {
 
 // cachedEntries is how many of the newest entries raft need not read from the disk
 // again, to send them to others or to apply them. As many as one message carries, so
-// that they hold at most 16 MiB.
-const cachedEntries = maxAppendEntries
+// that they hold at most 16 MiB. Tests of a damaged disk set it to zero, for none.
+var cachedEntries = maxAppendEntries
 
 // startRaft turns the panics with which raft meets its disk into errors.
 func (r *Replica) startRaft(machine Machine, logger *bridge, notify chan<- bool) (err error) {
@@ -270,9 +270,11 @@ func (r *Replica) startRaft(machine Machine, logger *bridge, notify chan<- bool)
 		}
 	}()
 	kept := &kept{}
-	log, err := raft.NewLogCache(cachedEntries, guardedLog{r.disk, r.delivery, kept, r.fate})
-	if err != nil {
-		return err
+	var log raft.LogStore = guardedLog{r.disk, r.delivery, kept, r.fate}
+	if cachedEntries > 0 {
+		if log, err = raft.NewLogCache(cachedEntries, log); err != nil {
+			return err
+		}
 	}
 	r.raft, err = raft.NewRaft(r.cfg.raftConfig(logger, notify), r.delivery, log, r.terms,
 		newImages(machine, &r.delivery.counts, kept, r.stopping), r.trans)
