@@ -40,6 +40,7 @@ var rooms = map[string][]string{
 	"testnet/chaos":  {"api/v1", "risk", "token", "rules/industry", "node", "client", "testnet", "fault"},
 	"cmd/risknet":    {"api/v1", "audit", "ledger", "risk", "token", "rules", "rules/industry", "node", "client", "enrol", "testnet", "replay"},
 	"bench/compare":  {"api/v1", "client"},
+	"bench/growth":   {"consensus", "node"},
 	"":               {},
 }
 
@@ -54,7 +55,7 @@ var libraries = map[string][]string{
 	"github.com/prometheus/client_golang": {"node"},
 	"github.com/spf13/cobra":              {"cmd/risknet"},
 	"github.com/nyaruka/phonenumbers":     {"token"},
-	"gonum.org/v1/plot":                   {"replay", "bench/compare"},
+	"gonum.org/v1/plot":                   {"replay", "bench/compare", "bench/growth"},
 }
 
 // forbidden calls, by room: what would make two replicas differ, or a read wait.
