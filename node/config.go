@@ -178,7 +178,7 @@ func DefaultConfig() Config {
 		Disk:    DiskConfig{Reserve: 1 << 30, VerifyEvery: time.Hour},
 		Journal: JournalConfig{Keep: 30 * 24 * time.Hour, Bytes: 2 << 30},
 		Raft: RaftConfig{Heartbeat: 600 * time.Millisecond, Election: 600 * time.Millisecond, Lease: 300 * time.Millisecond,
-			CommitTimeout: 20 * time.Millisecond, TrailingLogs: 8192, SnapshotThreshold: 8192,
+			CommitTimeout: 50 * time.Millisecond, TrailingLogs: 8192, SnapshotThreshold: 8192,
 			SnapshotInterval: 2 * time.Minute},
 		Limits: LimitsConfig{Streams: 1024, Connections: 4096, ConnectionsEach: 512, Message: 4 << 20,
 			SubmitWait: 10 * time.Second, SizeWait: 2 * time.Second},

@@ -38,7 +38,7 @@ func TestConfigPathsAreRelativeToTheFile(t *testing.T) {
 	if want := filepath.Join(filepath.Dir(path), "tls.pem"); cfg.TLS.Certificate != want {
 		t.Errorf("certificate is %s, not %s", cfg.TLS.Certificate, want)
 	}
-	if cfg.Raft.CommitTimeout != 20*time.Millisecond {
+	if cfg.Raft.CommitTimeout != 50*time.Millisecond {
 		t.Errorf("a default was lost: %v", cfg.Raft.CommitTimeout)
 	}
 }
