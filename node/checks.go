@@ -36,12 +36,20 @@ type checkScratch struct {
 	asked    []risk.Asked
 	known    []check.Known
 	reply    reply
+	advised  [risk.Deny + 1]uint32 // answers that are not in the metrics yet
 }
 
 func newCheckService(n *Node) *checkService {
 	s := &checkService{node: n}
 	s.scratch.New = func() any { return &checkScratch{} }
 	return s
+}
+
+// release counts what was answered, once for a message: two cores that count each check
+// take the counter from each other.
+func (s *checkService) release(scratch *checkScratch) {
+	s.node.metrics.answered(&scratch.advised)
+	s.scratch.Put(scratch)
 }
 
 // checksDesc is the service as the generated code describes it, but for one thing:
@@ -77,7 +85,7 @@ func rawMethod(name, full string, answer func(*checkService, context.Context, []
 func (s *checkService) one(ctx context.Context, request []byte) (any, error) {
 	begin := time.Now()
 	scratch := s.scratch.Get().(*checkScratch)
-	defer s.scratch.Put(scratch)
+	defer s.release(scratch)
 	out := &reply{}
 	if err := s.answer(ctx, scratch, request, callerOf(ctx), out); err != nil {
 		s.node.metrics.failed.Inc()
@@ -121,7 +129,7 @@ func (s *checkService) batch(ctx context.Context, request []byte, who Identity, 
 	begin, count := time.Now(), 0
 	out.data = out.data[:0]
 	scratch := s.scratch.Get().(*checkScratch)
-	defer s.scratch.Put(scratch)
+	defer s.release(scratch)
 	f := fields{message: "CheckBatchRequest", rest: request}
 	for f.next() {
 		if f.number != 1 {
@@ -159,7 +167,7 @@ func (s *checkService) answerMessage(ctx context.Context, req *apiv1.CheckReques
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
 	scratch := s.scratch.Get().(*checkScratch)
-	defer s.scratch.Put(scratch)
+	defer s.release(scratch)
 	out := &reply{}
 	if err := s.answer(ctx, scratch, request, who, out); err != nil {
 		return nil, err
@@ -198,7 +206,9 @@ func (s *checkService) answer(ctx context.Context, scratch *checkScratch, reques
 			break
 		}
 	}
-	s.node.metrics.answered(&scratch.verdict)
+	if scratch.verdict.Advice.Valid() {
+		scratch.advised[scratch.verdict.Advice]++
+	}
 	s.node.noteCheck(who, scratch)
 	out.fill(&scratch.verdict)
 	out.message.Unenforced = s.node.unenforced.Load()

@@ -109,10 +109,13 @@ func truth(b bool) float64 {
 	return 0
 }
 
-// answered notes checks that were answered together.
-func (m *metrics) answered(v *risk.Verdict) {
-	if v.Advice.Valid() {
-		m.checks[v.Advice].Inc()
+// answered adds checks that were answered together, by advice, and empties the counts.
+func (m *metrics) answered(advised *[risk.Deny + 1]uint32) {
+	for advice, n := range advised {
+		if n > 0 {
+			m.checks[advice].Add(float64(n))
+			advised[advice] = 0
+		}
 	}
 }
 
