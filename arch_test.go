@@ -46,7 +46,7 @@ var rooms = map[string][]string{
 
 // libraries says which rooms alone may know a library.
 var libraries = map[string][]string{
-	"github.com/dgraph-io/badger/":        {"store"},
+	"github.com/dgraph-io/badger/":        {"store", "bench/peers"},
 	"github.com/hashicorp/raft":           {"consensus"},
 	"cel.dev/cel-go":                      {"rules", "bench/peers"},
 	"github.com/bits-and-blooms/":         {"check"},
@@ -55,7 +55,7 @@ var libraries = map[string][]string{
 	"github.com/prometheus/client_golang": {"node"},
 	"github.com/spf13/cobra":              {"cmd/risknet"},
 	"github.com/nyaruka/phonenumbers":     {"token"},
-	"gonum.org/v1/plot":                   {"replay", "bench/compare"},
+	"gonum.org/v1/plot":                   {"replay", "bench/compare", "cmd/risknet"},
 }
 
 // forbidden calls, by room: what would make two replicas differ, or a read wait.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	apiv1 "github.com/risknet/risknet/api/v1"
 )
@@ -19,8 +21,8 @@ import (
 // Load asks one node as fast as it answers, from outside, as the systems of an
 // institution would.
 type Load struct {
-	// Mode is unary (one call a question), stream (one question a message) or
-	// batch (64 questions a message, over streams).
+	// Mode is unary (one call a question), stream (one question a message), batch (64
+	// questions a message, over streams) or client (an [Asker] that many share).
 	Mode     string
 	Duration time.Duration
 	Subjects int     // in each question
@@ -36,12 +38,20 @@ type Load struct {
 	// Streams is how many streams there are, each on a connection of its own, or over
 	// how many connections unary callers spread; zero means 4.
 	Streams int
+	// Rate is how many checks come in a second, however fast they are answered; zero
+	// has each caller ask again when it is answered.
+	Rate float64
+	// Asker is how the client asks, in its mode.
+	Asker AskerConfig
 }
 
-// LoadResult is what a load met with. A percentile is of one call or message.
+// LoadResult is what a load met with. A percentile is of one call or message, from the
+// moment at which it was sent, or should have been if the load has a rate.
 type LoadResult struct {
 	Checks  int64
 	Errors  int64
+	Refused int64 // checks that were shed (RESOURCE_EXHAUSTED); they are no errors
+	Unsent  int64 // checks that came and could not be sent before the end
 	Seconds float64
 	Latency *hdrhistogram.Histogram // microseconds
 }
@@ -61,11 +71,14 @@ const (
 )
 
 // LoadModes names the modes.
-var LoadModes = []string{"unary", "stream", "batch"}
+var LoadModes = []string{"unary", "stream", "batch", "client"}
 
 // Load runs until its duration has passed. Questions are made before, so that
 // the caller's side costs little.
 func (c *Client) Load(ctx context.Context, l Load) (LoadResult, error) {
+	if l.Mode == "client" {
+		return c.loadAsker(ctx, l)
+	}
 	keys, err := c.FreshKeyring(ctx)
 	if err != nil {
 		return LoadResult{}, err
@@ -81,27 +94,46 @@ func (c *Client) Load(ctx context.Context, l Load) (LoadResult, error) {
 	streams := cmp.Or(l.Streams, loadStreams)
 	callers, one := streams, streamLoad
 	if l.Mode == "unary" {
-		callers, one = cmp.Or(l.Callers, unaryCallers), unaryLoad
+		callers, one = cmp.Or(l.Callers, l.callers(unaryCallers)), unaryLoad
 	}
-	deadline, cancel := context.WithTimeout(ctx, l.Duration)
-	defer cancel()
-	gauges := make([]*gauge, callers)
 	var conns []*grpc.ClientConn
 	for range min(callers, streams) {
-		conn, err := DialNode(cmp.Or(l.Address, c.Endpoint()), c.tls)
+		conn, err := dialNode(cmp.Or(l.Address, c.Endpoint()), c.tls, c.reach)
 		if err != nil {
 			return LoadResult{}, err
 		}
 		defer conn.Close()
 		conns = append(conns, conn)
 	}
-	start := time.Now()
-	var group sync.WaitGroup
+	return l.measure(ctx, callers, size, func(ctx context.Context, i int, p *pace, g *gauge) {
+		one(ctx, p, &caller{conn: conns[i%len(conns)], pool: pool[i%len(pool):], window: l.window(), gauge: g})
+	})
+}
+
+// caller is one goroutine of a load, or one stream.
+type caller struct {
+	conn   *grpc.ClientConn
+	pool   []*loadQuestion
+	window int
+	*gauge
+}
+
+// measure has so many callers ask until the time is over.
+func (l Load) measure(ctx context.Context, callers, size int, one func(ctx context.Context, i int, p *pace, g *gauge)) (LoadResult, error) {
+	gauges := make([]*gauge, min(callers, mostGauges))
 	for i := range gauges {
 		gauges[i] = &gauge{histogram: newHistogram()}
-		group.Go(func() { one(deadline, conns[i%len(conns)], pool[i%len(pool):], l.window(), gauges[i]) })
+	}
+	start := time.Now()
+	deadline, cancel := context.WithDeadline(ctx, start.Add(l.Duration))
+	defer cancel()
+	p := newPace(start, l.Duration, l.Rate/float64(size))
+	var group sync.WaitGroup
+	for i := range callers {
+		group.Go(func() { one(deadline, i, p, gauges[i%len(gauges)]) })
 	}
 	group.Wait()
+	p.missed(gauges[0], size)
 	return joinGauges(gauges, time.Since(start)), ctx.Err()
 }
 
@@ -118,39 +150,66 @@ func (l Load) window() int {
 
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, 60_000_000, 3) }
 
-// gauge is what one caller measures; it has one owner at a time.
+// mostGauges bounds the memory of a load: a histogram takes a fifth of a megabyte.
+const mostGauges = 64
+
+// gauge is what some callers measure.
 type gauge struct {
-	checks, errors int64
-	histogram      *hdrhistogram.Histogram
+	mu                              sync.Mutex
+	checks, errors, refused, unsent int64
+	histogram                       *hdrhistogram.Histogram
 }
 
 // note counts what came back for a question; what did not come is an error.
 func (g *gauge) note(started time.Time, asked *loadQuestion, out *loadAnswer) {
+	g.took(started, int64(out.checks), int64(out.errs+max(asked.checks-out.checks, out.checks-asked.checks)))
+}
+
+func (g *gauge) took(started time.Time, checks, errors int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	_ = g.histogram.RecordValue(max(1, time.Since(started).Microseconds()))
-	g.checks += int64(out.checks)
-	g.errors += int64(out.errs + max(asked.checks-out.checks, out.checks-asked.checks))
+	g.checks, g.errors = g.checks+checks, g.errors+errors
+}
+
+// lost counts checks without an answer.
+func (g *gauge) lost(err error, checks int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if status.Code(err) == codes.ResourceExhausted {
+		g.refused += int64(checks)
+	} else {
+		g.errors += int64(checks)
+	}
 }
 
 func joinGauges(gauges []*gauge, took time.Duration) LoadResult {
 	r := LoadResult{Seconds: took.Seconds(), Latency: newHistogram()}
 	for _, g := range gauges {
 		r.Checks, r.Errors = r.Checks+g.checks, r.Errors+g.errors
+		r.Refused, r.Unsent = r.Refused+g.refused, r.Unsent+g.unsent
 		r.Latency.Merge(g.histogram)
 	}
 	return r
 }
 
-func unaryLoad(ctx context.Context, conn *grpc.ClientConn, pool []*loadQuestion, _ int, g *gauge) {
+func unaryLoad(ctx context.Context, p *pace, c *caller) {
 	inner, cancel := draining(ctx)
 	defer cancel()
 	answer := &loadAnswer{unary: true}
-	for i := 0; ctx.Err() == nil; i++ {
-		started, question := time.Now(), pool[i%len(pool)]
-		if conn.Invoke(inner, apiv1.Checks_Check_FullMethodName, question, answer, loadOption) == nil {
-			g.note(started, question, answer)
+	for i := 0; ; i++ {
+		started, ok := p.next(ctx)
+		if !ok {
+			return
+		}
+		question := c.pool[i%len(c.pool)]
+		if err := c.conn.Invoke(inner, apiv1.Checks_Check_FullMethodName, question, answer, loadOption); err == nil {
+			c.note(started, question, answer)
 		} else {
-			g.errors++
-			pause(ctx, time.Millisecond)
+			c.lost(err, 1)
+			if p == nil {
+				pause(ctx, time.Millisecond)
+			}
 		}
 	}
 }
@@ -162,35 +221,36 @@ func draining(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(context.WithoutCancel(ctx), until.Add(drainTime))
 }
 
-func streamLoad(ctx context.Context, conn *grpc.ClientConn, pool []*loadQuestion, window int, g *gauge) {
-	for ctx.Err() == nil {
-		if err := oneStream(ctx, conn, pool, window, g); err != nil && ctx.Err() == nil {
-			g.errors++
-			pause(ctx, firstWait)
-		}
+func streamLoad(ctx context.Context, p *pace, c *caller) {
+	for oneStream(ctx, p, c) != nil && pause(ctx, firstWait) {
 	}
 }
 
 // oneStream keeps a window of messages in flight until the time is over or the
-// stream breaks.
-func oneStream(ctx context.Context, conn *grpc.ClientConn, pool []*loadQuestion, window int, g *gauge) error {
+// stream breaks; what is in flight then has no answer.
+func oneStream(ctx context.Context, p *pace, c *caller) error {
 	inner, cancel := draining(ctx)
 	defer cancel()
-	stream, err := conn.NewStream(inner, &apiv1.Checks_ServiceDesc.Streams[0], apiv1.Checks_CheckStream_FullMethodName, loadOption)
+	stream, err := c.conn.NewStream(inner, &apiv1.Checks_ServiceDesc.Streams[0], apiv1.Checks_CheckStream_FullMethodName, loadOption)
 	if err != nil {
+		c.lost(err, 1)
 		return err
 	}
 	type flight struct {
 		started  time.Time
 		question *loadQuestion
 	}
-	flying := make(chan flight, window)
+	flying := make(chan flight, c.window)
 	var sender sync.WaitGroup
 	sender.Go(func() {
 		defer close(flying)
-		for i := 0; ctx.Err() == nil && inner.Err() == nil; i++ {
-			question := pool[i%len(pool)]
-			flying <- flight{time.Now(), question}
+		for i := 0; inner.Err() == nil; i++ {
+			started, ok := p.next(ctx)
+			if !ok {
+				break
+			}
+			question := c.pool[i%len(c.pool)]
+			flying <- flight{started, question}
 			if stream.SendMsg(question) != nil {
 				return
 			}
@@ -199,14 +259,14 @@ func oneStream(ctx context.Context, conn *grpc.ClientConn, pool []*loadQuestion,
 	})
 	answer := &loadAnswer{}
 	for one := range flying {
-		if err != nil {
-			continue
-		}
-		if err = stream.RecvMsg(answer); err == nil {
-			g.note(one.started, one.question, answer)
-		} else {
+		if err == nil {
+			if err = stream.RecvMsg(answer); err == nil {
+				c.note(one.started, one.question, answer)
+				continue
+			}
 			cancel()
 		}
+		c.lost(err, one.question.checks)
 	}
 	sender.Wait()
 	return err
@@ -252,12 +312,9 @@ func loadQuestions(keys *Keyring, l Load, size int) ([]*loadQuestion, error) {
 	for i := range pool {
 		batch := &apiv1.CheckBatchRequest{}
 		for range size {
-			q := Question{Payment: &apiv1.Payment{Amount: dice.Int64N(1_000_000), Currency: "CNY",
-				Mcc: fmt.Sprint(5000 + dice.IntN(1000)), Channel: "netsunion", Country: "CN", PayerCountry: "CN", Phase: "in"}}
-			for s := range l.Subjects {
-				if err := q.Set(loadSubject(dice, s, l.Hits)); err != nil {
-					return nil, err
-				}
+			q, err := l.question(dice)
+			if err != nil {
+				return nil, err
 			}
 			in, _ := q.request(keys, nil)
 			if l.Raw {
@@ -273,6 +330,15 @@ func loadQuestions(keys *Keyring, l Load, size int) ([]*loadQuestion, error) {
 		}
 	}
 	return pool, nil
+}
+
+func (l Load) question(dice *rand.Rand) (q Question, err error) {
+	q.Payment = &apiv1.Payment{Amount: dice.Int64N(1_000_000), Currency: "CNY",
+		Mcc: fmt.Sprint(5000 + dice.IntN(1000)), Channel: "netsunion", Country: "CN", PayerCountry: "CN", Phase: "in"}
+	for s := 0; s < l.Subjects && err == nil; s++ {
+		err = q.Set(loadSubject(dice, s, l.Hits))
+	}
+	return q, err
 }
 
 func loadSubject(dice *rand.Rand, at int, hits float64) (field, value string) {

@@ -79,7 +79,7 @@ func FuzzMetrics(f *testing.F) {
 	f.Add("risknet_checks_total }\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		if n, err := client.SumMetric(strings.NewReader(text), "risknet_checks_total"); err != nil && n != 0 {
-			t.Fatalf("%d beside %v", n, err)
+			t.Fatalf("%g beside %v", n, err)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -14,30 +15,65 @@ import (
 // metricsTimeout bounds one reading of a node's metrics.
 const metricsTimeout = 10 * time.Second
 
+// ServerUse is what a node says of itself since it started.
+type ServerUse struct {
+	Checks int64   // answered
+	CPU    float64 // seconds of all its processors; 0 where its system does not tell
+}
+
 // ServerChecks reads how many checks the asked node has answered since it
 // started, from the node's own metrics.
 func (c *Client) ServerChecks(ctx context.Context) (int64, error) {
+	use, err := c.ServerUse(ctx)
+	return use.Checks, err
+}
+
+// ServerUse reads the metrics of the asked node.
+func (c *Client) ServerUse(ctx context.Context) (use ServerUse, err error) {
+	text, err := c.metrics(ctx)
+	if err != nil {
+		return use, err
+	}
+	checks, err := sumMetric(bytes.NewReader(text), "risknet_checks_total")
+	if err != nil {
+		return use, err
+	}
+	use.Checks = int64(checks)
+	if cpu, err := sumMetric(bytes.NewReader(text), "process_cpu_seconds_total"); err == nil {
+		use.CPU = cpu
+	}
+	return use, nil
+}
+
+// maxMetricsBytes is more than a node has to say.
+const maxMetricsBytes = 16 << 20
+
+func (c *Client) metrics(ctx context.Context) ([]byte, error) {
 	address, err := c.metricsAddress(ctx)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, metricsTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+"/metrics", nil)
 	if err != nil {
-		return 0, fmt.Errorf("http: %q: %w", address, err)
+		return nil, fmt.Errorf("http: %q: %w", address, err)
 	}
 	transport := &http.Transport{TLSClientConfig: c.tls.Clone()}
 	defer transport.CloseIdleConnections()
 	response, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {
-		return 0, fmt.Errorf("http: no metrics from %s: %w", address, err)
+		return nil, fmt.Errorf("http: no metrics from %s: %w", address, err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("http: %s/metrics answers %s", address, response.Status)
+		return nil, fmt.Errorf("http: %s/metrics answers %s", address, response.Status)
 	}
-	return sumMetric(response.Body, "risknet_checks_total")
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxMetricsBytes))
+	if err != nil {
+		return nil, fmt.Errorf("http: metrics from %s: %w", address, err)
+	}
+	return text, nil
 }
 
 // metricsAddress finds the HTTP side of the node whose gRPC side is asked.
@@ -58,7 +94,7 @@ func (c *Client) metricsAddress(ctx context.Context) (string, error) {
 }
 
 // sumMetric adds up a counter over all its labels (Prometheus text format).
-func sumMetric(text io.Reader, name string) (int64, error) {
+func sumMetric(text io.Reader, name string) (float64, error) {
 	var sum float64
 	found := false
 	lines := bufio.NewScanner(text)
@@ -84,5 +120,5 @@ func sumMetric(text io.Reader, name string) (int64, error) {
 	if !found {
 		return 0, fmt.Errorf("metrics: the node shows no %s", name)
 	}
-	return int64(sum), nil
+	return sum, nil
 }

@@ -35,6 +35,7 @@ type checkScratch struct {
 	query    check.Query
 	verdict  risk.Verdict
 	asked    []risk.Asked
+	known    []check.Known
 	reply    reply
 }
 

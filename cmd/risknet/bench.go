@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,77 +16,6 @@ import (
 func newBenchCommand() *cobra.Command {
 	return newNoun("bench", "Measure a network from outside",
 		newBenchCheckCommand(), newBenchPublishCommand(), newBenchImportCommand())
-}
-
-type benchCheckJSON struct {
-	ChecksPerSecond float64 `json:"checks_per_s"`
-	P50             int64   `json:"p50_us"`
-	P99             int64   `json:"p99_us"`
-	P999            int64   `json:"p999_us"`
-	Errors          int64   `json:"errors"`
-	ServerChecks    int64   `json:"server_checks"`
-	Checks          int64   `json:"checks"`
-	Seconds         float64 `json:"seconds"`
-}
-
-func newBenchCheckCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "check", Short: "Ask one node as fast as it answers",
-		Long: "Asks one node for a while. unary is one call a question, stream one question a\n" +
-			"message, batch 64 questions a message; a latency is of one call or message.\n" +
-			"Subjects that are to be hits are listed first, for an hour; a set of benchmark\n" +
-			"rules is taken back at the end.",
-		Example: "  risknet bench check --mode batch --duration 10s --subjects 6 --hits 0.01 --rules 100 -o json", Args: cobra.NoArgs}
-	var l client.Load
-	flags := cmd.Flags()
-	flags.StringVar(&l.Mode, "mode", "unary", strings.Join(client.LoadModes, ", "))
-	duration := daysFlag(cmd, "duration", 10*time.Second, "how long to ask")
-	flags.IntVar(&l.Subjects, "subjects", 6, "subjects in each question")
-	flags.Float64Var(&l.Hits, "hits", 0.01, "share of the subjects that are listed")
-	flags.IntVar(&l.Callers, "callers", 0, "callers at a time (unary), or messages in flight on each of 4 streams (default 50, 32 or 4)")
-	ruleCount := flags.Int("rules", 0, "publish and activate so many benchmark rules first")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		l.Duration = time.Duration(*duration)
-		switch {
-		case !slices.Contains(client.LoadModes, l.Mode):
-			return usagef("mode: %q is not known; use %s", l.Mode, strings.Join(client.LoadModes, ", "))
-		case l.Duration <= 0 || l.Subjects < 1 || l.Subjects > risk.MaxSubjects || l.Hits < 0 || l.Hits > 1 || *ruleCount < 0 || *ruleCount > risk.MaxRules || l.Callers < 0:
-			return usagef("bench: give a duration above 0, 1 to %d subjects, hits from 0 to 1 and 0 to %d rules", risk.MaxSubjects, risk.MaxRules)
-		}
-		return benchCheck(cmd, l, *ruleCount)
-	}
-	return cmd
-}
-
-func benchCheck(cmd *cobra.Command, l client.Load, ruleCount int) error {
-	c, err := dial(cmd)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	undo, err := benchPrepare(cmd, c, l, ruleCount)
-	if err != nil {
-		return err
-	}
-	defer undo()
-	before, err := c.ServerChecks(cmd.Context())
-	if err != nil {
-		return err
-	}
-	result, err := c.Load(cmd.Context(), l)
-	if err != nil {
-		return err
-	}
-	after, err := c.ServerChecks(cmd.Context())
-	if err != nil {
-		return err
-	}
-	out := benchCheckJSON{ChecksPerSecond: float64(result.Checks) / result.Seconds, P50: result.Percentile(50).Microseconds(),
-		P99: result.Percentile(99).Microseconds(), P999: result.Percentile(99.9).Microseconds(),
-		Errors: result.Errors, ServerChecks: after - before, Checks: result.Checks, Seconds: result.Seconds}
-	return emit(cmd, out, func(w io.Writer) {
-		fmt.Fprintf(w, "%s checks a second (%s in %.1f s, %s by the node's count, %s errors); p50 %d us, p99 %d us, p99.9 %d us\n",
-			many(int64(out.ChecksPerSecond)), many(out.Checks), out.Seconds, many(out.ServerChecks), many(out.Errors), out.P50, out.P99, out.P999)
-	})
 }
 
 // benchPrepare lists the hits and publishes the rules; undo takes the rules back.
