@@ -20,9 +20,12 @@ import (
 // and a command may change 512; see roomBytes.
 const besideBytes = 512
 
-func joinListing(record, body []byte) []byte {
-	dst := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(record)+len(body)), uint16(len(record)))
-	return append(append(dst, record...), body...)
+func joinListing(record, body []byte) []byte { return append(beginListing(record, len(body)), body...) }
+
+// beginListing has room for so many bytes behind the record.
+func beginListing(record []byte, room int) []byte {
+	dst := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(record)+room), uint16(len(record)))
+	return append(dst, record...)
 }
 
 // splitListing gives the record, and the body if it stands beside it.
@@ -160,13 +163,12 @@ func (c *cut) writeCreated() error {
 
 // KeepBody stores a body beside the ledger.
 func (c *cut) KeepBody(id risk.ItemID, b risk.Body) error {
-	raw := b.AppendTo(make([]byte, 0, len(b.Salt)+len(b.Data)))
-	last := c.created
+	last, room := c.created, len(b.Salt)+len(b.Data)
 	if len(b.Data) > besideBytes || last.key == nil || risk.ParseListingRecordKey(last.key) != id {
-		return c.set(bodyKey(id), raw)
+		return c.set(bodyKey(id), b.AppendTo(make([]byte, 0, room)))
 	}
 	c.created = created{}
-	return c.set(last.key, joinListing(last.record, raw))
+	return c.set(last.key, b.AppendTo(beginListing(last.record, room)))
 }
 
 // DropBody destroys a body. What stood beside a record goes by writing the record
