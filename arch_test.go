@@ -41,12 +41,13 @@ var rooms = map[string][]string{
 	"cmd/risknet":    {"api/v1", "audit", "ledger", "risk", "token", "rules", "rules/industry", "node", "client", "enrol", "testnet", "replay"},
 	"bench/compare":  {"api/v1", "client", "risk"},
 	"bench/peers":    {"risk", "check", "client"},
+	"bench/growth":   {"consensus", "node"},
 	"":               {},
 }
 
 // libraries says which rooms alone may know a library.
 var libraries = map[string][]string{
-	"github.com/dgraph-io/badger/":        {"store"},
+	"github.com/dgraph-io/badger/":        {"store", "bench/peers"},
 	"github.com/hashicorp/raft":           {"consensus"},
 	"cel.dev/cel-go":                      {"rules", "bench/peers"},
 	"github.com/bits-and-blooms/":         {"check"},
@@ -55,7 +56,7 @@ var libraries = map[string][]string{
 	"github.com/prometheus/client_golang": {"node"},
 	"github.com/spf13/cobra":              {"cmd/risknet"},
 	"github.com/nyaruka/phonenumbers":     {"token"},
-	"gonum.org/v1/plot":                   {"replay", "bench/compare", "cmd/risknet"},
+	"gonum.org/v1/plot":                   {"replay", "bench/compare", "bench/growth", "cmd/risknet"},
 }
 
 // forbidden calls, by room: what would make two replicas differ, or a read wait.

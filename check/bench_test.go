@@ -107,3 +107,20 @@ func BenchmarkAbsorb(b *testing.B) {
 		c.Absorb(batch)
 	}
 }
+
+// A base of 10 million keys, once they are read.
+func BenchmarkGatheredIndex(b *testing.B) {
+	const n = 10_000_000
+	for b.Loop() {
+		var g gathering
+		for i := range uint64(n) {
+			g.add((i+1)*0x9e3779b97f4a7c15, Sum(i|1))
+		}
+		x := g.index()
+		if err := g.test(x); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(x.size())/n, "B/key")
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/key")
+}

@@ -3,7 +3,6 @@ package check
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"time"
@@ -155,28 +154,20 @@ func (f *filter) holds(p uint64) bool {
 	return recent
 }
 
-// build reads every key of a version, and then reads them all once more to test
-// each against what was built.
+// build reads every key of a version, and tests each against what was built. That it
+// has seen them all is the Source's to know.
 func (c *Checker) build(ctx context.Context, source Source, version uint64) (*index, error) {
-	list := make([]entry, 0, len(c.Load().filter.base.prints))
+	var gathered gathering
 	err := source.Tokens(version, unlessDone(ctx, func(t Touched) error {
-		list = append(list, entry{c.hasher.of(t.Key), t.Sum})
+		gathered.add(c.hasher.of(t.Key), t.Sum)
 		return nil
 	}))
 	if err != nil {
 		return nil, err
 	}
-	list = inOrder(list)
-	base := newIndex(list, baseRoom(len(list)))
+	base := gathered.index()
 	base.read = len(base.prints)
-	err = source.Tokens(version, unlessDone(ctx, func(t Touched) error {
-		p := c.hasher.of(t.Key)
-		if sum, found := base.find(p); !base.may(p) || !found || sum != t.Sum && sum != 0 {
-			return fmt.Errorf("the new filter misses a %s that is listed", t.Kind)
-		}
-		return nil
-	}))
-	if err != nil {
+	if err := gathered.test(base); err != nil {
 		return nil, err
 	}
 	c.counters.measured.Store(math.Float64bits(measure(base)))

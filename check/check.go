@@ -109,25 +109,28 @@ func (w *work) listings(q *Query, last bool) bool {
 		for j := range s.Asked {
 			asked := &s.Asked[j]
 			w.facts.ByKind[asked.Kind].Present = true
-			key := Key{asked.Kind, asked.Token}
 			fp := prints[0]
 			prints = prints[1:]
+			if w.clean(fp) {
+				continue
+			}
+			key := Key{asked.Kind, asked.Token}
 			if o, ok := w.view.overrides.find(fp, key, w.now); ok {
 				overridden = true
 				w.say(overrideReason(&o, i))
 			}
-			want, listed := w.holds(fp, key)
+			sum, listed := w.holds(fp, key)
 			if !listed {
 				continue
 			}
-			list, sum, err := w.view.source.Standing(w.view.Version, key.Kind, key.Token)
+			list, found, err := w.view.source.Standing(w.view.Version, key.Kind, key.Token)
 			if errors.Is(err, ErrGone) && !last {
 				return false
 			}
 			if err == nil && len(list) == 0 && !w.view.filter.holds(fp) {
 				continue // the Source has said it
 			}
-			if err != nil || len(list) == 0 || sum != want && want != 0 {
+			if err != nil || len(list) == 0 || found != sum && sum != 0 {
 				w.damaged(key, err, i)
 				continue
 			}
@@ -145,15 +148,21 @@ func (w *work) fetch(q *Query) {
 	for i := range q.Subjects {
 		for j := range q.Subjects[i].Asked {
 			asked := &q.Subjects[i].Asked[j]
-			w.prints = append(w.prints, w.c.hasher.of(Key{asked.Kind, asked.Token}))
+			w.prints = append(w.prints, w.c.hasher.print(asked.Kind, &asked.Token))
 		}
 	}
 	w.warmed = w.view.filter.warm(w.prints)
 }
 
-// holds asks the filter, and counts where it does not end the question at once.
-func (w *work) holds(fp uint64, key Key) (sum Sum, listed bool) {
+// clean says that nothing speaks of a print: neither an exception of our own nor a
+// listing. Of nearly all that is asked this is the end.
+func (w *work) clean(fp uint64) bool {
 	w.asked++
+	return !w.view.filter.may(fp) && !w.view.overrides.may(fp)
+}
+
+// holds asks the fingerprints, and counts where the filter did not end the question.
+func (w *work) holds(fp uint64, key Key) (sum Sum, listed bool) {
 	known, sum := w.view.filter.ask(fp, key)
 	if known == miss {
 		return 0, false

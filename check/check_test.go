@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/risknet/risknet/risk"
+	"github.com/risknet/risknet/rules"
 )
 
 func TestBeforeThereIsAStateNothingIsAnswered(t *testing.T) {
@@ -281,6 +283,35 @@ func TestFewerOrOlderListingsThanThereAreAreDamage(t *testing.T) {
 			if !v.Listed || v.Advice != c.config.DamageAdvice || len(v.Reasons) != 1 || len(alarms) != 1 {
 				t.Errorf("%s, rebuilt %v: %+v, %v", name, rebuilt, v, alarms)
 			}
+		}
+	}
+}
+
+// The facts of one check are no facts of the next, although only what was named is
+// emptied between them.
+func TestNoFactOutlivesItsCheck(t *testing.T) {
+	book := newBook()
+	c := newChecker(t, book, 0, Config{Dynamics: NewDynamics(1000), MaxAge: time.Hour})
+	listed := keysFrom(0, 4)
+	b := book.list(listed...)
+	b.Rules = []RuleSet{{Version: 1, Text: []byte(movesRules)}}
+	c.Absorb(b)
+	q, v := askFor(listed...), &risk.Verdict{}
+	for i := range q.Subjects {
+		q.Subjects[i].Role = risk.Role(i%int(risk.Roles-1) + 1)
+	}
+	q.Payment = risk.Payment{Amount: 100, Currency: "CNY", Phase: risk.PhaseIn}
+	for range 3 {
+		if err := c.Check(q, v); err != nil || !v.Listed {
+			t.Fatalf("listed %t, %v", v.Listed, err)
+		}
+	}
+	q.work.facts.Reset()
+	all := append(append([]rules.About{q.work.facts.Any}, q.work.facts.ByRole[:]...), q.work.facts.ByKind[:]...)
+	for i := range all {
+		all[i].Codes = nil
+		if !reflect.DeepEqual(all[i], rules.About{}) {
+			t.Errorf("About %d of a check is left: %+v", i, all[i])
 		}
 	}
 }

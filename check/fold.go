@@ -7,7 +7,7 @@ import (
 
 // grownBy is how many times as large as what was last read from the Source a base
 // may become by folding alone.
-const grownBy = 4
+const grownBy = 16
 
 // gather puts what lies over the base into it: by folding, if that is all that
 // happened, else by a build.
@@ -16,7 +16,7 @@ const grownBy = 4
 // paid for each listing dozens of times. Folding copies ten bytes a token. It knows
 // prints and no keys, so that it takes nothing away; and what two keys of one print
 // have come to, only the Source can say. Both are put right by the builds that
-// remain, of which there is one each time that the set has grown fourfold.
+// remain, of which there is one each time that the set has grown sixteenfold.
 func (c *Checker) gather(ctx context.Context) error {
 	if c.fold() {
 		return nil

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"math/bits"
+
+	"github.com/risknet/risknet/risk"
 )
 
 // hasher makes the 64-bit fingerprint of a key. Its numbers come from a seed that
@@ -38,10 +40,13 @@ func newHasher(seed maphash.Seed) hasher {
 	return hasher{number(0), number(1), number(2), number(3)}
 }
 
-func (h *hasher) of(k Key) uint64 {
-	sum := h.left.times(binary.LittleEndian.Uint64(k.Token[:8])).
-		add(h.right.times(binary.LittleEndian.Uint64(k.Token[8:]))).
-		add(h.kind.times(uint64(k.Kind))).add(h.plus)
+func (h *hasher) of(k Key) uint64 { return h.print(k.Kind, &k.Token) }
+
+// print is of without a key: to copy a token takes longer than to hash it.
+func (h *hasher) print(kind risk.Kind, token *risk.Token) uint64 {
+	sum := h.left.times(binary.LittleEndian.Uint64(token[:8])).
+		add(h.right.times(binary.LittleEndian.Uint64(token[8:]))).
+		add(h.kind.times(uint64(kind))).add(h.plus)
 	p := sum.high
 	p = (p ^ p>>32) * 0x9e3779b97f4a7c15
 	return p ^ p>>29

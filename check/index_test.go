@@ -46,6 +46,47 @@ func TestAnIndexHoldsExactlyItsPrints(t *testing.T) {
 	})
 }
 
+func TestWhatWasGatheredIsInTheIndex(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		print := rapid.OneOf(rapid.Uint64(), rapid.Uint64Range(0, 50), rapid.Uint64Range(1<<56-50, 1<<56+50))
+		list := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) entry {
+			return entry{print.Draw(t, "print"), rapid.Uint16Range(1, 2).Draw(t, "sum")}
+		}), 0, 300).Draw(t, "list")
+		var g gathering
+		for _, e := range list {
+			g.add(e.print, e.sum)
+		}
+		x, want := g.index(), newIndex(inOrder(slices.Clone(list)), baseRoom(len(list)))
+		if !slices.Equal(x.prints, want.prints) || !slices.Equal(x.sums, want.sums) || !slices.Equal(x.starts, want.starts) || !x.bloom.Equal(want.bloom) {
+			t.Fatalf("gathered %v, want %v", x.entries(), want.entries())
+		}
+		if err := g.test(x); err != nil {
+			t.Fatal(err)
+		}
+		if len(list) == 0 {
+			return
+		}
+		lost := rapid.SampledFrom(list).Draw(t, "lost").print
+		without := slices.DeleteFunc(x.entries(), func(e entry) bool { return e.print == lost })
+		if g.test(newIndex(without, x.blocks)) == nil {
+			t.Fatalf("nobody misses %d", lost)
+		}
+	})
+}
+
+// The memory of a base, at the size where it is largest for a key.
+func TestAnIndexTakesTwelveBytesAKey(t *testing.T) {
+	for _, n := range []int{100_000, 1 << 18, 250_000} {
+		var g gathering
+		for range n {
+			g.add(rand.Uint64(), 1)
+		}
+		if x := g.index(); float64(x.size()) > 12.01*float64(n) {
+			t.Errorf("%d keys take %.2f bytes each", n, float64(x.size())/float64(n))
+		}
+	}
+}
+
 func TestGrowingLeavesTheOldIndexAlone(t *testing.T) {
 	holds := func(x *index, p uint64) bool { _, found := x.find(p); return found }
 	old := newIndex(entriesFor([]uint64{1 << 60, 1 << 61}, 1), room(4))
@@ -58,16 +99,18 @@ func TestGrowingLeavesTheOldIndexAlone(t *testing.T) {
 	}
 }
 
-func TestTheFilterLetsThroughOneInAThousand(t *testing.T) {
+func TestTheFilterLetsThroughTwoInAThousand(t *testing.T) {
 	const n = 200_000
 	prints := make([]uint64, n)
 	for i := range prints {
 		prints[i] = rand.Uint64()
 	}
 	x := newIndex(entriesFor(prints, 1), 1+n*keyBits/blockBits)
-	if rate := measure(x); rate > 0.002 || rate == 0 {
-		t.Errorf("the false-positive rate is %.5f, want about 0.001", rate)
+	rate := measure(x)
+	if rate > 0.0025 || rate == 0 {
+		t.Errorf("the false-positive rate is %.5f, want about 0.0018", rate)
 	}
+	t.Logf("%.5f", rate)
 }
 
 func TestAFingerprintDependsOnKindTokenAndSeed(t *testing.T) {

@@ -153,6 +153,58 @@ func (c *Checker) Member(q *Query, v *risk.Verdict) (listed, stale bool, err err
 	return c.findMember(q, v)
 }
 
+// Known is what [Checker.Recall] knows of a token.
+type Known uint8
+
+const (
+	Unlisted Known = iota // no listing speaks about it
+	Unread                // one may: ask Member
+	Listed                // one in force does
+)
+
+// recalledAtOnce look-ups touch their memory one behind the other, before any of them
+// waits for it: a miss of the cache costs as much as all else in a look-up.
+const recalledAtOnce = 32
+
+// Recall says what is known of each token without reading a listing, as one view has it,
+// for who asks about many. An Unlisted of a stale view is no answer.
+func (c *Checker) Recall(asked []risk.Asked, known []Known) (stale bool, err error) {
+	view, now := c.Load(), c.config.Now()
+	if view.source == nil {
+		return false, ErrEmpty
+	}
+	if !c.members.asked.Load() {
+		c.members.asked.Store(true)
+	}
+	at := max(now.UnixMilli(), view.Time)
+	var prints [recalledAtOnce]uint64
+	for len(asked) > 0 {
+		n := min(len(asked), recalledAtOnce)
+		for i := range n {
+			prints[i] = c.hasher.of(Key{asked[i].Kind, asked[i].Token})
+		}
+		for i, print := range prints[:n] {
+			known[i] = Unlisted
+			if view.filter.may(print) {
+				known[i] = Unread
+			}
+		}
+		for i, print := range prints[:n] {
+			switch {
+			case known[i] == Unlisted:
+			case c.members.has(print, at):
+				known[i] = Listed
+			default:
+				if found, _ := view.filter.ask(print, Key{asked[i].Kind, asked[i].Token}); found != hit {
+					known[i] = Unlisted
+				}
+			}
+		}
+		asked, known = asked[n:], known[n:]
+	}
+	return c.ageAt(now) > c.config.MaxAge, nil
+}
+
 // findMember reads the listings, and remembers what it has found.
 func (c *Checker) findMember(q *Query, v *risk.Verdict) (listed, stale bool, err error) {
 	if err := c.hear(q, v); err != nil {

@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -168,5 +169,49 @@ func BenchmarkMember(b *testing.B) {
 		if listed, _, err := c.Member(q, v); !listed || err != nil {
 			b.Fatal(listed, err)
 		}
+	}
+}
+
+// Recall is Member without reading: it never says another thing.
+func TestRecallSaysWhatMemberSays(t *testing.T) {
+	book := newBook()
+	c := newChecker(t, book, 0, Config{Members: 1 << 12, MaxAge: time.Hour})
+	c.SetFresh(time.Now())
+	keys := keysFrom(0, 400)
+	c.Absorb(book.list(keys[:200]...))
+	look := func() (listed, unread int) {
+		asked, known := make([]risk.Asked, len(keys)), make([]Known, len(keys))
+		for i, k := range keys {
+			asked[i] = risk.Asked{Kind: k.Kind, Token: k.Token}
+		}
+		stale, err := c.Recall(asked, known)
+		if err != nil || stale {
+			t.Fatalf("stale %t, %v", stale, err)
+		}
+		for i, k := range keys {
+			member, _, err := c.Member(askFor(k), &risk.Verdict{})
+			if err != nil || known[i] == Listed && !member || known[i] == Unlisted && member {
+				t.Errorf("key %d: known as %d, member %t, %v", i, known[i], member, err)
+			}
+			if known[i] == Listed {
+				listed++
+			} else if known[i] == Unread {
+				unread++
+			}
+		}
+		return listed, unread
+	}
+	if listed, unread := look(); listed != 0 || unread < 200 {
+		t.Errorf("before anything was read, %d are known and %d unread", listed, unread)
+	}
+	if listed, unread := look(); listed < 195 || listed+unread > 205 {
+		t.Errorf("after all were read, %d are known and %d unread", listed, unread)
+	}
+	empty, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := empty.Recall(nil, nil); !errors.Is(err, ErrEmpty) {
+		t.Errorf("a checker without a state: %v", err)
 	}
 }

@@ -55,9 +55,12 @@ func (c *Checker) SetOverrides(list []Override) error {
 	return nil
 }
 
+// may is false where there is no exception for a print.
+func (o *overrides) may(p uint64) bool { return o.prints != nil && o.prints.may(p) }
+
 // find gives the exception for a key that is in force at a time.
 func (o *overrides) find(p uint64, k Key, now int64) (Override, bool) {
-	if o.prints == nil || !o.prints.may(p) {
+	if !o.may(p) {
 		return Override{}, false
 	}
 	found, ok := o.byKey[k]

@@ -22,7 +22,8 @@ type Source interface {
 	// Source must not change it.
 	Standing(version uint64, kind risk.Kind, token risk.Token) ([]risk.Standing, Sum, error)
 	// Tokens yields every token that has a listing, each once and in any order,
-	// with its sum, and stops at the first error that yield returns.
+	// with its sum, and stops at the first error that yield returns. It fails unless
+	// it has yielded all that there are.
 	Tokens(version uint64, yield func(kind risk.Kind, token risk.Token, sum Sum) error) error
 }
 

@@ -45,16 +45,13 @@ func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAd
 	if err != nil {
 		return nil, err
 	}
-	quit := make(chan struct{})
-	line := t.newHintLine(id, target, quit)
-	return newPipeline(inner, quit, line.sent, func(answer raft.AppendFuture) {
+	return t.newPipeline(inner, func(answer raft.AppendFuture) {
 		args, resp := answer.Request(), answer.Response()
 		if t.mayUnseat(string(id), args.Term, resp.Term) != nil {
 			resp.Term = args.Term // it is no success; raft asks again, and hears the error then
 		}
 		if n := matched(args, resp); n > 0 {
 			t.peers.note(string(id), contact{term: args.Term, matched: n})
-			line.holds(n)
 		}
 	}), nil
 }

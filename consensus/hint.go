@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -9,106 +10,162 @@ import (
 
 // Raft tells a follower of a commit with the next entries or, on a quiet network, after
 // one to two CommitTimeouts: a report protects nobody there until then. So a leader
-// hints: as soon as its machine is given what is committed, each follower that holds it
-// gets a message without entries that says so. It is one that raft could have sent, and
-// its answer is nobody's: what it says raft hears again by its own messages.
+// hints: before its own machine is given what is committed, each follower gets a message
+// without entries that says so. It is one that raft could have sent, and its answer is
+// nobody's: what it says raft hears again by its own messages.
+//
+// A hint goes behind the entries, on the connection that carries them. So it need not
+// wait until the follower has answered that it holds them: a server reads a connection's
+// messages one after the other.
+
+const (
+	// hintsAtOnce is how many followers are told by the goroutine that is about to
+	// apply; the machine of a leader of more would wait for as many writes.
+	hintsAtOnce = 8
+	// hintBehind is how many bytes may be on their way to a follower whom that
+	// goroutine tells itself: they lie in the kernel's buffer, so that it cannot be
+	// made to wait. To others a goroutine of their own sends.
+	hintBehind = 4 << 10
+)
 
 // hints are the pipelines of a leader, and what was committed last.
 type hints struct {
 	newest atomic.Pointer[commit]
 	mu     sync.Mutex
-	lines  map[*hintLine]struct{}
+	lines  map[*pipeline]struct{}
 }
 
 type commit struct{ index, term uint64 }
 
-// committed is called behind every commit, also on followers, who have no pipelines. It
-// waits for nobody.
+// committed is called before every commit is applied, also on followers, who have no
+// pipelines. It waits for nobody.
 func (h *hints) committed(index, term uint64) {
 	h.newest.Store(&commit{index, term})
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for line := range h.lines {
-		line.poke()
+	few := len(h.lines) <= hintsAtOnce
+	for p := range h.lines {
+		if few {
+			p.hintNow()
+		} else {
+			p.poke()
+		}
 	}
 }
 
-// hintLine is what is known of one follower while raft sends to it.
-type hintLine struct {
-	id     raft.ServerID
-	target raft.ServerAddress
-	wake   chan struct{} // one place
-
-	mu      sync.Mutex
-	header  raft.RPCHeader // raft's own
-	term    uint64         // in which it leads
-	told    uint64         // the highest commit that was sent
-	matched uint64         // the highest entry that it has agreed to hold
+func (h *hints) add(p *pipeline) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lines == nil {
+		h.lines = map[*pipeline]struct{}{}
+	}
+	h.lines[p] = struct{}{}
 }
 
-func (l *hintLine) poke() {
+func (h *hints) remove(p *pipeline) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.lines, p)
+}
+
+// hintState is what is known of one follower while raft sends to it.
+type hintState struct {
+	mu       sync.Mutex
+	header   raft.RPCHeader // raft's own
+	term     uint64         // in which it leads
+	told     uint64         // the highest commit that was sent
+	sent     uint64         // the highest entry that was sent
+	behind   int            // bytes of entries that are not answered
+	underWay *raft.AppendEntriesRequest
+}
+
+// sending notes what raft is about to send itself.
+func (s *hintState) sending(args *raft.AppendEntriesRequest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.header, s.term, s.told = args.RPCHeader, args.Term, max(s.told, args.LeaderCommitIndex)
+	s.sent = args.PrevLogEntry + uint64(len(args.Entries))
+	s.behind += sizeOf(args)
+}
+
+// answered notes an answer, and reports whether it is a hint's.
+func (s *hintState) answered(args *raft.AppendEntriesRequest) (hint bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if hint = args == s.underWay; hint {
+		s.underWay = nil
+	} else {
+		s.behind -= sizeOf(args)
+	}
+	return hint
+}
+
+// due gives the hint to send now; nil if there is none. Blocked says that there is one
+// and that too many bytes are behind. What raft has not sent yet is due behind that, and
+// the next hint behind the answer to the one under way.
+func (s *hintState) due(c *commit, most int) (hint *raft.AppendEntriesRequest, blocked bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c == nil || s.term == 0 || c.index <= s.told || c.index > s.sent || s.underWay != nil {
+		return nil, false
+	}
+	if s.behind > most {
+		return nil, true
+	}
+	s.told = c.index
+	s.underWay = &raft.AppendEntriesRequest{RPCHeader: s.header, Term: s.term, PrevLogEntry: c.index, PrevLogTerm: c.term, LeaderCommitIndex: c.index}
+	return s.underWay, false
+}
+
+func sizeOf(args *raft.AppendEntriesRequest) (bytes int) {
+	for _, l := range args.Entries {
+		bytes += len(l.Data) + len(l.Extensions)
+	}
+	return bytes
+}
+
+// hint sends what is due. Who calls it has the turn.
+func (p *pipeline) hint(most int) (blocked bool) {
+	args, blocked := p.state.due(p.hints.newest.Load(), most)
+	if args != nil {
+		// If it fails, so does raft's own next message on this connection.
+		_, _ = p.AppendPipeline.AppendEntries(args, new(raft.AppendEntriesResponse))
+	}
+	return blocked
+}
+
+// hintNow sends what is due if that cannot take long, and leaves it to hintLater
+// otherwise.
+func (p *pipeline) hintNow() {
+	if !p.turn.TryLock() {
+		p.poke()
+		return
+	}
+	defer p.turn.Unlock()
+	if p.hint(hintBehind) {
+		p.poke()
+	}
+}
+
+func (p *pipeline) poke() {
 	select {
-	case l.wake <- struct{}{}:
+	case p.wake <- struct{}{}:
 	default: // it looks in a moment
 	}
 }
 
-// sent notes what raft sends itself.
-func (l *hintLine) sent(args *raft.AppendEntriesRequest) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.header, l.term, l.told = args.RPCHeader, args.Term, max(l.told, args.LeaderCommitIndex)
-}
-
-func (l *hintLine) holds(index uint64) {
-	l.mu.Lock()
-	l.matched = max(l.matched, index)
-	l.mu.Unlock()
-	l.poke()
-}
-
-// due gives the hint to send now; nil if there is none.
-func (l *hintLine) due(c *commit) *raft.AppendEntriesRequest {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if c == nil || l.term == 0 || c.index <= l.told || c.index > l.matched {
-		return nil
-	}
-	l.told = c.index
-	return &raft.AppendEntriesRequest{RPCHeader: l.header, Term: l.term, PrevLogEntry: c.index, PrevLogTerm: c.term, LeaderCommitIndex: c.index}
-}
-
-// hint runs until the pipeline is closed.
-func (t *transport) hint(line *hintLine, quit <-chan struct{}) {
-	defer func() {
-		t.hints.mu.Lock()
-		defer t.hints.mu.Unlock()
-		delete(t.hints.lines, line)
-	}()
+// hintLater runs until the pipeline or the transport is closed.
+func (p *pipeline) hintLater(closed <-chan struct{}) {
 	for {
 		select {
-		case <-line.wake:
-		case <-quit:
+		case <-p.wake:
+		case <-p.quit:
 			return
-		case <-t.done:
+		case <-closed:
 			return
 		}
-		if args := line.due(t.hints.newest.Load()); args != nil {
-			// If it fails, raft's own message comes a moment later.
-			_ = t.NetworkTransport.AppendEntries(line.id, meantFor(line.id, line.target), args, new(raft.AppendEntriesResponse))
-		}
+		p.turn.Lock()
+		p.hint(math.MaxInt)
+		p.turn.Unlock()
 	}
-}
-
-// newHintLine begins to hint.
-func (t *transport) newHintLine(id raft.ServerID, target raft.ServerAddress, quit <-chan struct{}) *hintLine {
-	line := &hintLine{id: id, target: target, wake: make(chan struct{}, 1)}
-	t.hints.mu.Lock()
-	defer t.hints.mu.Unlock()
-	if t.hints.lines == nil {
-		t.hints.lines = map[*hintLine]struct{}{}
-	}
-	t.hints.lines[line] = struct{}{}
-	t.work.Go(func() { t.hint(line, quit) })
-	return line
 }

@@ -1,27 +1,43 @@
 package consensus
 
 import (
+	"math"
 	"sync"
 
 	"github.com/hashicorp/raft"
 )
 
+// rpcsInFlight is what raft's transport has room for in a pipeline: two messages of
+// raft's, as it has by default, a hint, and one more, so that the sender of a hint
+// never waits for an answer.
+const rpcsInFlight = 4
+
 // pipeline ends with the first answer that is not a success. Raft stops reading
 // the answers then, but may be waiting to hand over its next question, which only
 // somebody who reads them would let it do: without this it would send that server
 // nothing more for as long as it leads, and could not be shut down.
+//
+// Hints go through it too, and their answers no further.
 type pipeline struct {
 	raft.AppendPipeline
-	sent    func(args *raft.AppendEntriesRequest)
+	hints   *hints
+	state   hintState
+	turn    sync.Mutex    // held by who sends
+	wake    chan struct{} // one place: hintLater has something to do
+	window  chan struct{} // one place: the sender of raft's second unanswered message waits
 	note    func(answer raft.AppendFuture)
 	answers chan raft.AppendFuture
-	quit    chan struct{}
+	quit    chan struct{} // closed when raft closes the pipeline
+	ended   chan struct{} // closed, earlier perhaps, when nothing is sent any more
 	once    sync.Once
+	end     sync.Once
 }
 
-// newPipeline closes quit when it is closed.
-func newPipeline(inner raft.AppendPipeline, quit chan struct{}, sent func(*raft.AppendEntriesRequest), note func(raft.AppendFuture)) *pipeline {
-	p := &pipeline{AppendPipeline: inner, sent: sent, note: note, answers: make(chan raft.AppendFuture), quit: quit}
+func (t *transport) newPipeline(inner raft.AppendPipeline, note func(raft.AppendFuture)) *pipeline {
+	p := &pipeline{AppendPipeline: inner, hints: &t.hints, wake: make(chan struct{}, 1), window: make(chan struct{}, 1), note: note,
+		answers: make(chan raft.AppendFuture), quit: make(chan struct{}), ended: make(chan struct{})}
+	p.hints.add(p)
+	t.work.Go(func() { p.hintLater(t.done) })
 	go p.pass()
 	return p
 }
@@ -31,6 +47,10 @@ func (p *pipeline) pass() {
 	for {
 		select {
 		case answer := <-p.AppendPipeline.Consumer():
+			if p.state.answered(answer.Request()) {
+				p.poke()
+				continue
+			}
 			success := answer.Response().Success
 			p.note(answer)
 			select {
@@ -39,7 +59,13 @@ func (p *pipeline) pass() {
 				return
 			}
 			if !success {
-				_ = p.AppendPipeline.Close() // raft closes it again
+				_ = p.stop() // raft closes it again
+				continue
+			}
+			select {
+			case <-p.window:
+			case <-p.quit:
+				return
 			}
 		case <-p.quit:
 			return
@@ -47,14 +73,41 @@ func (p *pipeline) pass() {
 	}
 }
 
+// AppendEntries keeps two of raft's messages on their way, as raft's transport does by
+// default: while the first is not answered it sends the second, and then waits.
 func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
-	p.sent(args)
-	return p.AppendPipeline.AppendEntries(args, resp)
+	future, err := p.send(args, resp)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case p.window <- struct{}{}:
+		return future, nil
+	case <-p.ended:
+		return nil, raft.ErrPipelineShutdown
+	}
+}
+
+func (p *pipeline) send(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	p.state.sending(args)
+	future, err := p.AppendPipeline.AppendEntries(args, resp)
+	if err == nil {
+		p.hint(math.MaxInt) // of what was committed while this was on its way
+	}
+	return future, err
 }
 
 func (p *pipeline) Consumer() <-chan raft.AppendFuture { return p.answers }
 
-func (p *pipeline) Close() error {
-	p.once.Do(func() { close(p.quit) })
+func (p *pipeline) stop() error {
+	p.end.Do(func() { close(p.ended) })
 	return p.AppendPipeline.Close()
+}
+
+func (p *pipeline) Close() error {
+	p.hints.remove(p)
+	p.once.Do(func() { close(p.quit) })
+	return p.stop()
 }

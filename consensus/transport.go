@@ -124,6 +124,7 @@ func newTransport(r *Replica, logger *bridge) *transport {
 	t.NetworkTransport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:                  stream,
 		MaxPool:                 3,
+		MaxRPCsInFlight:         rpcsInFlight,
 		Timeout:                 cfg.IOTimeout,
 		Logger:                  logger,
 		MsgpackUseNewTimeFormat: true,

@@ -24,8 +24,9 @@ const maxBatch = 1024
 // before anything else looks at the request.
 type checkService struct {
 	apiv1.UnimplementedChecksServer
-	node    *Node
-	scratch sync.Pool // of *checkScratch
+	node      *Node
+	admission *admission
+	scratch   sync.Pool // of *checkScratch
 }
 
 // checkScratch is what one check needs and the next can use again.
@@ -34,13 +35,22 @@ type checkScratch struct {
 	query    check.Query
 	verdict  risk.Verdict
 	asked    []risk.Asked
+	known    []check.Known
 	reply    reply
+	advised  [risk.Deny + 1]uint32 // answers that are not in the metrics yet
 }
 
 func newCheckService(n *Node) *checkService {
-	s := &checkService{node: n}
+	s := &checkService{node: n, admission: newAdmission(n.cfg.Limits.CheckWait, monotonic(), n.metrics.refused)}
 	s.scratch.New = func() any { return &checkScratch{} }
 	return s
+}
+
+// release counts what was answered, once for a message: two cores that count each check
+// take the counter from each other.
+func (s *checkService) release(scratch *checkScratch) {
+	s.node.metrics.answered(&scratch.advised)
+	s.scratch.Put(scratch)
 }
 
 // checksDesc is the service as the generated code describes it, but for one thing:
@@ -57,6 +67,9 @@ var checksDesc = func() *grpc.ServiceDesc {
 // rawMethod is what the generated code does for a method, with a request of bytes.
 func rawMethod(name, full string, answer func(*checkService, context.Context, []byte) (any, error)) grpc.MethodDesc {
 	return grpc.MethodDesc{MethodName: name, Handler: func(srv any, ctx context.Context, decode func(any) error, before grpc.UnaryServerInterceptor) (any, error) {
+		if err := srv.(*checkService).admission.begin(ctx); err != nil {
+			return nil, err
+		}
 		in := &rawRequest{}
 		defer in.free()
 		if err := decode(in); err != nil {
@@ -76,7 +89,7 @@ func rawMethod(name, full string, answer func(*checkService, context.Context, []
 func (s *checkService) one(ctx context.Context, request []byte) (any, error) {
 	begin := time.Now()
 	scratch := s.scratch.Get().(*checkScratch)
-	defer s.scratch.Put(scratch)
+	defer s.release(scratch)
 	out := &reply{}
 	if err := s.answer(ctx, scratch, request, callerOf(ctx), out); err != nil {
 		s.node.metrics.failed.Inc()
@@ -89,38 +102,23 @@ func (s *checkService) one(ctx context.Context, request []byte) (any, error) {
 // many answers a CheckBatchRequest.
 func (s *checkService) many(ctx context.Context, request []byte) (any, error) {
 	out := &rawResponse{}
-	return out, s.batch(ctx, request, callerOf(ctx), out)
+	_, err := s.batch(ctx, request, callerOf(ctx), out)
+	return out, err
 }
 
 func (s *checkService) CheckStream(stream grpc.BidiStreamingServer[apiv1.CheckBatchRequest, apiv1.CheckBatchResponse]) error {
-	who := callerOf(stream.Context())
-	in, out := &rawRequest{}, &rawResponse{}
-	defer in.free()
-	for {
-		err := stream.RecvMsg(in)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := s.batch(stream.Context(), in.data, who, out); err != nil {
-			return err
-		}
-		if err := stream.SendMsg(out); err != nil {
-			return err
-		}
-	}
+	return s.serve(stream)
 }
 
 // batch answers each check by itself: one that cannot be asked gets an error in
 // its place. What concerns the whole node, such as a state that is not reached,
-// fails the batch.
-func (s *checkService) batch(ctx context.Context, request []byte, who Identity, out *rawResponse) error {
-	begin, count := time.Now(), 0
+// fails the batch, and so does a caller who has stopped waiting. It gives the number of
+// checks.
+func (s *checkService) batch(ctx context.Context, request []byte, who Identity, out *rawResponse) (count int, err error) {
+	begin := time.Now()
 	out.data = out.data[:0]
 	scratch := s.scratch.Get().(*checkScratch)
-	defer s.scratch.Put(scratch)
+	defer s.release(scratch)
 	f := fields{message: "CheckBatchRequest", rest: request}
 	for f.next() {
 		if f.number != 1 {
@@ -128,7 +126,11 @@ func (s *checkService) batch(ctx context.Context, request []byte, who Identity, 
 			break
 		}
 		if count++; count > maxBatch {
-			return status.Errorf(codes.InvalidArgument, "checks: more than %d in one message; at most %d are allowed", maxBatch, maxBatch)
+			return count, errTooMany
+		}
+		if count%expiredEvery == 0 && ctx.Err() != nil {
+			s.admission.expired.Inc()
+			return count, status.FromContextError(ctx.Err()).Err()
 		}
 		one := f.bytes()
 		if f.err != nil {
@@ -137,7 +139,7 @@ func (s *checkService) batch(ctx context.Context, request []byte, who Identity, 
 		if err := s.answer(ctx, scratch, one, who, &scratch.reply); err != nil {
 			s.node.metrics.failed.Inc()
 			if status.Code(err) != codes.InvalidArgument {
-				return err
+				return count, err
 			}
 			scratch.reply.message.Reset()
 			scratch.reply.message.Error = status.Convert(err).Message()
@@ -145,10 +147,10 @@ func (s *checkService) batch(ctx context.Context, request []byte, who Identity, 
 		out.add(&scratch.reply.message)
 	}
 	if f.err != nil {
-		return status.Error(codes.InvalidArgument, f.err.Error())
+		return count, status.Error(codes.InvalidArgument, f.err.Error())
 	}
 	s.node.metrics.took(begin, count)
-	return nil
+	return count, nil
 }
 
 // answerMessage is for those inside this process that have a message.
@@ -158,7 +160,7 @@ func (s *checkService) answerMessage(ctx context.Context, req *apiv1.CheckReques
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
 	scratch := s.scratch.Get().(*checkScratch)
-	defer s.scratch.Put(scratch)
+	defer s.release(scratch)
 	out := &reply{}
 	if err := s.answer(ctx, scratch, request, who, out); err != nil {
 		return nil, err
@@ -197,7 +199,9 @@ func (s *checkService) answer(ctx context.Context, scratch *checkScratch, reques
 			break
 		}
 	}
-	s.node.metrics.answered(&scratch.verdict)
+	if scratch.verdict.Advice.Valid() {
+		scratch.advised[scratch.verdict.Advice]++
+	}
 	s.node.noteCheck(who, scratch)
 	out.fill(&scratch.verdict)
 	out.message.Unenforced = s.node.unenforced.Load()

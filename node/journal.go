@@ -101,11 +101,20 @@ func fillNote(note *store.Note, q *check.Query, v *risk.Verdict) {
 const (
 	// writtenAtOnce is how many notes one turn of keepJournal writes.
 	writtenAtOnce = 512
-	// noteEvery is the pace of keepJournal: 5,000 notes a second. A note costs about
-	// what a check costs, and where checks come faster than that for longer than the
+	// noteEvery is the pace of keepJournal: 5,000 notes a second. A note costs what ten
+	// checks cost and more, and where checks come faster than that for longer than the
 	// queue lasts, they need the machine themselves.
 	noteEvery = 200 * time.Microsecond
 )
+
+// noteShare bounds writing to one part in so many of the time, so that on a machine that
+// checks keep busy, where everything takes longer, notes come at half the pace and less.
+const noteShare = 10
+
+// notePause is how long the journal rests behind a batch that took so long to write.
+func notePause(notes int, took time.Duration) time.Duration {
+	return max(time.Duration(notes)*noteEvery, noteShare*took) - took
+}
 
 // keepJournal writes what waits in the queue, as much as there is at once, and removes
 // what is too old.
@@ -135,7 +144,7 @@ func (n *Node) keepJournal(ctx context.Context) error {
 		for _, note := range batch {
 			l.spare.Put(note)
 		}
-		if !pause(ctx, time.Duration(len(batch))*noteEvery-time.Since(begun)) {
+		if !pause(ctx, notePause(len(batch), time.Since(begun))) {
 			return nil
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	apiv1 "github.com/risknet/risknet/api/v1"
 	"github.com/risknet/risknet/risk"
@@ -95,5 +96,17 @@ func BenchmarkFromAChangeToItsAlert(b *testing.B) {
 				<-more
 			}
 		})
+	}
+}
+
+func TestTheJournalRestsLongerWhereWritingTakesLonger(t *testing.T) {
+	for took, want := range map[time.Duration]time.Duration{
+		time.Millisecond:      99 * time.Millisecond, // the pace
+		10 * time.Millisecond: 90 * time.Millisecond,
+		30 * time.Millisecond: 270 * time.Millisecond, // the share
+	} {
+		if got := notePause(500, took); got != want {
+			t.Errorf("500 notes in %v: a rest of %v, not %v", took, got, want)
+		}
 	}
 }

@@ -145,7 +145,7 @@ func (q *question) readSubject(data []byte) error {
 		return f.err
 	}
 	var err error
-	if one.kind, err = risk.ParseKind(kind); err != nil {
+	if one.kind, err = kindNamed(kind); err != nil {
 		return err
 	}
 	if role != "" {
@@ -171,7 +171,12 @@ func (q *question) readToken(data []byte) error {
 	var asked risk.Asked
 	var token []byte
 	var kind string
-	var scope [2]uint64 // family and length
+	var scope [2]uint64                // family and length
+	const usual = 4 + len(asked.Token) // an epoch of one byte and the token: the subject's own kind, the exact scope
+	if len(data) == usual && data[0] == 3<<3 && data[1] < 0x80 && data[2] == 4<<3|byte(protowire.BytesType) && int(data[3]) == len(asked.Token) {
+		asked.Epoch = risk.Epoch(data[1])
+		return q.addToken(asked, data[4:])
+	}
 	f := fields{message: "AskedToken", rest: data}
 	for f.next() {
 		switch f.number {
@@ -202,12 +207,40 @@ func (q *question) readToken(data []byte) error {
 		}
 	}
 	asked.Scope = risk.Scope{Family: risk.Family(scope[0]), Length: uint8(scope[1])}
+	return q.addToken(asked, token)
+}
+
+func (q *question) addToken(asked risk.Asked, token []byte) error {
 	if len(q.tokens) >= risk.MaxAsked {
 		return fmt.Errorf("token: is one of more than %d; name fewer subjects in one check", risk.MaxAsked)
 	}
 	copy(asked.Token[:], token)
 	q.tokens = append(q.tokens, asked)
 	return nil
+}
+
+// kindPlaces finds most names of kinds at once; risk.ParseKind goes through all.
+var kindPlaces = func() (places [256]struct {
+	name string
+	kind risk.Kind
+}) {
+	for _, kind := range risk.AllKinds() {
+		if at := &places[kindPlace(kind.String())]; at.name == "" {
+			at.name, at.kind = kind.String(), kind
+		}
+	}
+	return places
+}()
+
+func kindPlace(name string) uint8 { return uint8(len(name)*37) ^ name[0] ^ name[len(name)-1]<<2 }
+
+func kindNamed(name string) (risk.Kind, error) {
+	if name != "" {
+		if at := &kindPlaces[kindPlace(name)]; at.name == name {
+			return at.kind, nil
+		}
+	}
+	return risk.ParseKind(name)
 }
 
 func readScope(data []byte, into *[2]uint64) error {

@@ -159,3 +159,16 @@ func BenchmarkReadQuestion(b *testing.B) {
 		}
 	}
 }
+
+func TestEachKindIsFoundByItsName(t *testing.T) {
+	for _, kind := range risk.AllKinds() {
+		if got, err := kindNamed(kind.String()); got != kind || err != nil {
+			t.Errorf("%s: %s, %v", kind, got, err)
+		}
+	}
+	for _, name := range []string{"", "x", "Device", "devicee"} {
+		if got, err := kindNamed(name); err == nil {
+			t.Errorf("%q is taken for %s", name, got)
+		}
+	}
+}

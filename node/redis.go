@@ -5,12 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/tidwall/redcon"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 
@@ -49,11 +48,7 @@ func (n *Node) serveRedis(ctx context.Context) error {
 	if !door.plain {
 		open = tls.NewListener(open, n.creds.ServerTLS(atRedis))
 	}
-	open = &meteredListener{open}
-	server := redcon.NewServer("", door.answer, nil, nil)
-	server.SetIdleClose(redisIdle)
-	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-	if err := server.Serve(open); err != nil && ctx.Err() == nil {
+	if err := door.serve(ctx, open); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
 	return nil
@@ -92,122 +87,179 @@ func redisName(word []byte) string {
 }
 
 // answer runs one command.
-func (d *redisDoor) answer(conn redcon.Conn, cmd redcon.Command) {
-	if m, ok := conn.NetConn().(*metered); ok {
-		m.read = 0
-	}
-	name, args := redisName(cmd.Args[0]), cmd.Args[1:]
+func (d *redisDoor) answer(c *respConn, args [][]byte) {
+	name, args := redisName(args[0]), args[1:]
 	switch name {
 	case "PING":
 		if len(args) > 0 {
-			conn.WriteBulk(args[0])
+			c.bulk(args[0])
 			return
 		}
-		conn.WriteString("PONG")
+		c.string("PONG")
 	case "QUIT":
-		conn.WriteString("OK")
-		_ = conn.Close()
+		c.string("OK")
+		c.closing = true
 	case "SELECT", "CLIENT":
-		conn.WriteString("OK") // there is one set of keys, and nothing to set
+		c.string("OK") // there is one set of keys, and nothing to set
 	case "INFO":
-		conn.WriteBulkString(d.info())
+		c.bulk([]byte(d.info()))
 	case "SISMEMBER", "SMISMEMBER", "RISK.CHECK":
-		if err := d.mayAsk(conn); err != nil {
-			conn.WriteError("NOPERM " + respLine(err))
+		if err := d.mayAsk(c); err != nil {
+			c.error("NOPERM " + respLine(err))
 			return
 		}
-		d.ask(conn, name, args)
+		d.ask(c, name, args)
 	default:
-		conn.WriteError(fmt.Sprintf("ERR unknown command %q; this door knows SISMEMBER, SMISMEMBER, RISK.CHECK, PING and INFO", name))
+		c.error(fmt.Sprintf("ERR unknown command %q; this door knows SISMEMBER, SMISMEMBER, RISK.CHECK, PING and INFO", name))
 	}
 }
 
 // mayAsk holds the caller to the table of doors.
-func (d *redisDoor) mayAsk(conn redcon.Conn) error {
+func (d *redisDoor) mayAsk(c *respConn) error {
 	if d.plain {
 		return nil // whoever is on this machine: see RedisConfig
 	}
-	return d.node.mayUse(d.caller(conn), doorRedis)
+	return d.node.mayUse(d.caller(c), doorRedis)
 }
 
-func (d *redisDoor) caller(conn redcon.Conn) Identity {
+func (d *redisDoor) caller(c *respConn) Identity {
 	if d.plain {
 		return d.node.creds.Identity
 	}
-	if m, ok := conn.NetConn().(*metered); ok {
-		if c, ok := m.Conn.(*tls.Conn); ok && len(c.ConnectionState().PeerCertificates) > 0 {
-			id, _ := IdentityOf(c.ConnectionState().PeerCertificates[0]) // nobody's, if there is none
-			return id
-		}
+	if conn, ok := c.Conn.(*tls.Conn); ok && len(conn.ConnectionState().PeerCertificates) > 0 {
+		id, _ := IdentityOf(conn.ConnectionState().PeerCertificates[0]) // nobody's, if there is none
+		return id
 	}
 	return Identity{}
 }
 
-func (d *redisDoor) ask(conn redcon.Conn, name string, args [][]byte) {
+func (d *redisDoor) ask(c *respConn, name string, args [][]byte) {
 	switch {
-	case name == "SISMEMBER" && len(args) == 2:
-		listed, err := d.member(args[0], args[1])
-		writeMember(conn, listed, err)
-	case name == "SMISMEMBER" && len(args) >= 2 && len(args) <= 1+redisMembers:
-		d.members(conn, args[0], args[1:])
+	case name == "SISMEMBER" && len(args) == 2, name == "SMISMEMBER" && len(args) >= 2 && len(args) <= 1+redisMembers:
+		kind, ok := d.kinds[string(args[0])]
+		if !ok {
+			c.error(fmt.Sprintf("ERR key: %q is not risk:KIND with a kind such as ip, phone or account", args[0]))
+			return
+		}
+		for _, value := range args[1:] {
+			c.asked = append(c.asked, memberAsked{kind: kind, value: value})
+		}
+		if name == "SISMEMBER" {
+			d.answerMembers(c)
+		} else {
+			d.answerArray(c)
+		}
 	case name == "RISK.CHECK" && len(args) > 0:
-		d.check(conn, args)
+		d.check(c, args)
 	default:
-		conn.WriteError("ERR wrong number of arguments; it is SISMEMBER risk:KIND VALUE, SMISMEMBER risk:KIND VALUE … (up to " +
+		c.error("ERR wrong number of arguments; it is SISMEMBER risk:KIND VALUE, SMISMEMBER risk:KIND VALUE … (up to " +
 			strconv.Itoa(redisMembers) + "), RISK.CHECK [ROLE.]KIND=VALUE … [FIELD=VALUE …]")
 	}
 }
 
-func writeMember(conn redcon.Conn, listed bool, err error) {
-	switch {
-	case err != nil:
-		conn.WriteError("ERR " + respLine(err))
-	case listed:
-		conn.WriteInt(1)
-	default:
-		conn.WriteInt(0)
+// memberAsked is whether a listing in force speaks about a value.
+type memberAsked struct {
+	kind   risk.Kind
+	value  []byte
+	end    int // of its tokens among those of all
+	listed bool
+	err    error
+}
+
+// membersAtOnce is how many single questions of a pipeline are looked up together.
+const membersAtOnce = 128
+
+// answerMembers answers what was gathered, each by itself.
+func (d *redisDoor) answerMembers(c *respConn) {
+	if len(c.asked) == 0 {
+		return
+	}
+	refused := d.mayAsk(c)
+	if refused == nil {
+		d.lookUp(c.asked)
+	}
+	for i := range c.asked {
+		switch one := &c.asked[i]; {
+		case refused != nil:
+			c.error("NOPERM " + respLine(refused))
+		case one.err != nil:
+			c.error("ERR " + respLine(one.err))
+		default:
+			c.member(one.listed)
+		}
+	}
+	c.asked = c.asked[:0]
+}
+
+// answerArray answers all or nothing: a client takes an array for whole.
+func (d *redisDoor) answerArray(c *respConn) {
+	d.lookUp(c.asked)
+	list := c.asked
+	c.asked = c.asked[:0]
+	for i := range list {
+		if list[i].err != nil {
+			c.error(fmt.Sprintf("ERR value %d: %s", i+1, respLine(list[i].err)))
+			return
+		}
+	}
+	c.array(len(list))
+	for i := range list {
+		c.member(list[i].listed)
 	}
 }
 
-// members answers all or nothing: a client takes an array for whole.
-func (d *redisDoor) members(conn redcon.Conn, key []byte, values [][]byte) {
-	found := make([]bool, len(values))
-	for i, value := range values {
-		listed, err := d.member(key, value)
-		if err != nil {
-			conn.WriteError(fmt.Sprintf("ERR value %d: %s", i+1, respLine(err)))
-			return
-		}
-		found[i] = listed
+var errOutOfTouch = errors.New("this node has lost touch with the others; ask another one")
+
+// lookUp answers from what the node knows by heart, and asks [redisDoor.member] about
+// the rest.
+func (d *redisDoor) lookUp(list []memberAsked) {
+	scratch := d.checks.scratch.Get().(*checkScratch)
+	defer d.checks.scratch.Put(scratch)
+	keys, from := d.node.keys.Load(), 0
+	scratch.asked = scratch.asked[:0]
+	for i := range list {
+		one := &list[i]
+		scratch.asked, one.err = keys.ring.Ask(scratch.asked, one.kind, textOf(one.value), keys.scopes)
+		one.end = len(scratch.asked)
 	}
-	conn.WriteArray(len(found))
-	for _, listed := range found {
-		writeMember(conn, listed, nil)
+	scratch.known = slices.Grow(scratch.known[:0], len(scratch.asked))[:len(scratch.asked)]
+	stale, err := d.node.checker.Recall(scratch.asked, scratch.known)
+	sure := err == nil && d.node.lacksKey() == nil && d.node.keys.Load().scopesVersion == keys.scopesVersion // see checkService.answer
+	for i := range list {
+		one := &list[i]
+		known := check.Unlisted
+		for _, k := range scratch.known[from:one.end] {
+			known = max(known, k)
+		}
+		from = one.end
+		switch {
+		case one.err != nil:
+		case !sure || known == check.Unread:
+			one.listed, one.err = d.member(scratch, one.kind, one.value)
+		case known == check.Listed:
+			one.listed = true
+		case stale:
+			one.err = errOutOfTouch
+		}
 	}
 }
 
 // member reports whether a listing in force speaks about a value. There is no place in
 // the answer to say that something is wrong, so what is not listed in a view that is
 // too old, or cannot be read, is an error and never a no.
-func (d *redisDoor) member(key, value []byte) (bool, error) {
-	kind, ok := d.kinds[string(key)]
-	if !ok {
-		return false, fmt.Errorf("key: %q is not risk:KIND with a kind such as ip, phone or account", key)
-	}
+func (d *redisDoor) member(scratch *checkScratch, kind risk.Kind, value []byte) (bool, error) {
 	if err := d.node.lacksKey(); err != nil {
 		return false, err
 	}
-	scratch := d.checks.scratch.Get().(*checkScratch)
-	defer d.checks.scratch.Put(scratch)
 	for {
 		keys := d.node.keys.Load()
-		q, err := &scratch.query, error(nil)
-		scratch.asked, err = keys.ring.Ask(scratch.asked[:0], kind, textOf(value), keys.scopes)
+		q := &scratch.query
+		asked, err := keys.ring.Ask(nil, kind, textOf(value), keys.scopes)
 		if err != nil {
 			return false, err
 		}
 		q.Payment, q.MaxAge = risk.Payment{}, 0
-		q.Subjects = append(q.Subjects[:0], check.Subject{Kind: kind, Role: risk.RoleOther, Asked: scratch.asked})
+		q.Subjects = append(q.Subjects[:0], check.Subject{Kind: kind, Role: risk.RoleOther, Asked: asked})
 		listed, stale, err := d.node.checker.Member(q, &scratch.verdict)
 		switch {
 		case err != nil:
@@ -215,7 +267,7 @@ func (d *redisDoor) member(key, value []byte) (bool, error) {
 		case d.node.keys.Load().scopesVersion != keys.scopesVersion:
 			continue // see checkService.answer
 		case stale && !listed:
-			return false, errors.New("this node has lost touch with the others; ask another one")
+			return false, errOutOfTouch
 		}
 		return listed, nil
 	}
@@ -223,19 +275,19 @@ func (d *redisDoor) member(key, value []byte) (bool, error) {
 
 // check answers a whole check as JSON. Arguments are those of risknet check: subjects
 // as payee.account=…, and the payment's fields as amount=….
-func (d *redisDoor) check(conn redcon.Conn, args [][]byte) {
+func (d *redisDoor) check(c *respConn, args [][]byte) {
 	req, err := redisRequest(args)
 	if err == nil {
 		var resp *apiv1.CheckResponse
-		if resp, err = d.checks.answerMessage(context.Background(), req, d.caller(conn)); err == nil {
+		if resp, err = d.checks.answerMessage(context.Background(), req, d.caller(c)); err == nil {
 			var text []byte
 			if text, err = (protojson.MarshalOptions{UseProtoNames: true}).Marshal(resp); err == nil {
-				conn.WriteBulk(text)
+				c.bulk(text)
 				return
 			}
 		}
 	}
-	conn.WriteError("ERR " + respLine(errors.New(status.Convert(err).Message())))
+	c.error("ERR " + respLine(errors.New(status.Convert(err).Message())))
 }
 
 func redisRequest(args [][]byte) (*apiv1.CheckRequest, error) {
@@ -283,32 +335,4 @@ func (d *redisDoor) info() string {
 // respLine keeps an error within its line: RESP ends one at a line break.
 func respLine(err error) string {
 	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\r' || r == '\n' }), " ")
-}
-
-// meteredListener bounds what a caller may send before it is a whole command: the
-// protocol's own lengths go up to half a gigabyte.
-type meteredListener struct{ net.Listener }
-
-func (l *meteredListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &metered{Conn: conn}, nil
-}
-
-type metered struct {
-	net.Conn
-	read int // since the last whole command; of the one goroutine that reads
-}
-
-var errLongCommand = fmt.Errorf("more than %d bytes and no whole command", redisCommand)
-
-func (m *metered) Read(p []byte) (int, error) {
-	if m.read > redisCommand {
-		return 0, errLongCommand
-	}
-	n, err := m.Conn.Read(p)
-	m.read += n
-	return n, err
 }

@@ -9,7 +9,8 @@ const MaxCodes = 64
 // Facts is what the rules may know in one check. One goroutine owns it: Decide
 // keeps the position of a loop in it.
 //
-// Where an About is not Listed, every field of it but Present and Moves is zero; and Any
+// Where an About is not Present, it is empty: Reset relies on that. Where it
+// is not Listed, every field of it but Present and Moves is zero; and Any
 // is Listed whenever one of the others is. The index of a [Program] relies on
 // both to pass over rules that ask for a listing. Where it is neither Present nor
 // Listed, there are no Moves either; Reset relies on that.
@@ -45,15 +46,21 @@ type About struct {
 	AtMost     risk.Advice // the hardest that a rule may advise for these listings alone; 0 for no bound
 }
 
-// Reset empties the facts for the next check and keeps the room of the code lists.
+// Reset empties the facts for the next check and keeps the room of the code lists. What
+// is neither Present nor Listed is empty already: a check names six subjects of twenty
+// and more that there could be, and an About is large.
 func (f *Facts) Reset() {
 	f.Payment = risk.Payment{}
 	f.Any.reset()
 	for i := range f.ByRole {
-		f.ByRole[i].reset()
+		if a := &f.ByRole[i]; a.Present || a.Listed {
+			a.reset()
+		}
 	}
 	for i := range f.ByKind {
-		f.ByKind[i].reset()
+		if a := &f.ByKind[i]; a.Present || a.Listed {
+			a.reset()
+		}
 	}
 }
 

@@ -232,7 +232,7 @@ func (c *cut) commit() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(c.writeDueGroups(), c.mark(encoded)); err != nil {
+	if err := errors.Join(c.writeCreated(), c.writeDueGroups(), c.mark(encoded)); err != nil {
 		return err
 	}
 	// If we crash here, raft delivers the entries again and nothing was done.

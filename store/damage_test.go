@@ -241,17 +241,20 @@ func lose(t *testing.T, s *Store, key []byte) {
 // Where the law meets damage, going on would make this replica differ. What came
 // before in the batch is in the state, and nothing ever follows.
 func TestDamageStopsTheStoreForGood(t *testing.T) {
-	for what, key := range map[string]func(risk.ListingID) []byte{
-		"record": risk.ListingRecordKey,
-		"body":   bodyKey,
+	for what, lost := range map[string]struct {
+		note string // a long one keeps the body apart
+		key  func(risk.ListingID) []byte
+	}{
+		"record": {"", risk.ListingRecordKey},
+		"body":   {strings.Repeat("x", besideBytes), bodyKey},
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld()
-			w.publish(w.acq, "", 1)
+			w.publish(w.acq, lost.note, 1)
 			s := open(t, t.TempDir(), Options{})
 			defer s.Close()
 			id := risk.ListingID{Leaf: mustApply(t, s, w.entries)[len(w.entries)-1].Leaf}
-			lose(t, s, key(id))
+			lose(t, s, lost.key(id))
 			from := len(w.entries)
 			late := newAuthor('c', 1)
 			w.propose(w.hub, &risk.Admit{Reporter: late.id, Role: risk.RoleMember, Keys: []risk.PublicKey{publicOf(late.keys[0])}}, nil, nil)

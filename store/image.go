@@ -140,14 +140,16 @@ func writeImage(f io.Writer, m *meta, txn *badger.Txn) error {
 	if err := writeImageHead(w, m, txn); err != nil {
 		return err
 	}
-	part := func(item *badger.Item) error {
-		return errors.Join(item.Value(func(value []byte) error { w.part(item.Key(), value); return nil }), w.err)
-	}
+	put := func(key, value []byte) error { w.part(key, value); return w.err }
+	part := func(item *badger.Item) error { return eachRecord(item, put) }
 	for _, prefix := range imageOrder {
 		var err error
-		if prefix == prefixLink {
+		switch prefix {
+		case prefixLink:
 			err = walkLinks(txn, part)
-		} else {
+		case prefixBody:
+			err = walkBodies(txn, put)
+		default:
 			err = walk(txn, []byte{prefix}, part) // the receiver counts these
 		}
 		if err != nil {

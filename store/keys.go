@@ -11,7 +11,8 @@ import (
 // them:
 //
 //	f | listing key 36            -> item id of the newest listing of that key
-//	b | u64 leaf | u16 item       -> salt | body
+//	b | u64 leaf | u16 item       -> salt | body, unless it stands beside its listing's
+//	                                 record; see beside.go
 //	x | table | u64 due | key     -> nothing: the record at key may go from then on;
 //	                                 of listings, up to 64 of a leaf together; see due.go
 //	a | u64 index                 -> leaf

@@ -21,6 +21,7 @@ type listingScan struct {
 	txn    *badger.Txn
 	strict bool // no listing is without a link to it or to a newer one
 	bodies *cursor
+	beside uint64 // bodies that stood beside their records
 
 	linked  []uint64 // places of listings that links lead to, upwards; those behind are taken off
 	keyed   *keyed
@@ -68,11 +69,15 @@ func (s *listingScan) add(m *multiset, key []byte, to risk.ListingID, version ui
 
 // hold takes the next listing.
 func (s *listingScan) hold(id risk.ListingID, version uint64, raw []byte) error {
-	l, err := risk.ReadListing(id, raw)
+	record, beside, err := splitListing(raw)
 	if err != nil {
 		return fmt.Errorf("listing %s: %w", id, err)
 	}
-	body, err := s.body(l)
+	l, err := risk.ReadListing(id, record)
+	if err != nil {
+		return fmt.Errorf("listing %s: %w", id, err)
+	}
+	body, err := s.body(l, beside)
 	if err != nil {
 		return err
 	}
@@ -88,10 +93,16 @@ func (s *listingScan) hold(id risk.ListingID, version uint64, raw []byte) error 
 	return s.replaced(id, key)
 }
 
-// body is where the listing stands, unless it was revised.
-func (s *listingScan) body(l *risk.Listing) (body risk.Body, err error) {
+// body is beside the record or where the listing stands among the bodies, unless it
+// was revised.
+func (s *listingScan) body(l *risk.Listing, beside []byte) (body risk.Body, err error) {
 	var raw []byte
-	if l.Rev == l.ID {
+	if beside != nil {
+		s.beside++
+	}
+	if l.Rev == l.ID && beside != nil {
+		raw = beside
+	} else if l.Rev == l.ID {
 		raw, err = s.bodies.get(bodyKey(l.ID))
 	} else {
 		raw, err = get(s.txn, bodyKey(l.Rev))

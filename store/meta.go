@@ -49,7 +49,8 @@ func (m *meta) copyFor() *meta {
 
 // Format 2 counts links and small records too, so that a scan knows that it has
 // seen them all. Format 3 has a mark of the newest cut beside it. In format 4 a link
-// is of its record's version. Format 5 has what is due of listings together.
+// is of its record's version. Format 5 has what is due of listings together, and short
+// bodies beside their records.
 const (
 	metaFormat  = 5
 	metaNumbers = 8

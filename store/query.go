@@ -75,7 +75,7 @@ func vouch(txn *badger.Txn, list []risk.Standing) error {
 // direct is the state of one version, small tables too.
 type direct struct{ reader }
 
-func (d *direct) Record(key []byte) ([]byte, error) { return get(d.txn, key) }
+func (d *direct) Record(key []byte) ([]byte, error) { return record(d.txn, key) }
 
 // walkLinks visits every link, and says so if one cannot be read: a filter made
 // of fewer would let listed subjects pass.
@@ -123,13 +123,22 @@ func standingAt(txn *badger.Txn, at *badger.Item) (*risk.Standing, error) {
 	return standingOf(txn, l.to, raw)
 }
 
-// standingOf is standing where the record is at hand.
+// standingOf is standing where what stands under the record's key is at hand.
 func standingOf(txn *badger.Txn, id risk.ListingID, raw []byte) (*risk.Standing, error) {
-	l, err := risk.ReadListing(id, raw)
+	record, beside, err := splitListing(raw)
+	if err != nil {
+		return nil, err
+	}
+	l, err := risk.ReadListing(id, record)
 	if err != nil {
 		return nil, fmt.Errorf("%w: listing %s: %w", ErrDamaged, id, err)
 	}
-	body, err := readBody(txn, l.Rev)
+	var body risk.Body
+	if l.Rev == id && beside != nil {
+		body, err = risk.ReadBody(beside)
+	} else {
+		body, err = readBody(txn, l.Rev)
+	}
 	if err == nil && body.Erased() {
 		err = errors.New("has no body")
 	}
@@ -326,8 +335,8 @@ func (s *Store) Rescan() (risk.Hash, error) {
 	err := s.scanNewest(func(_ *meta, txn *badger.Txn) error {
 		for _, table := range tables {
 			err := walk(txn, []byte{table}, func(item *badger.Item) error {
-				return item.Value(func(value []byte) error {
-					lanes.add(e, item.Key(), value)
+				return eachRecord(item, func(key, record []byte) error {
+					lanes.add(e, key, record)
 					return nil
 				})
 			})

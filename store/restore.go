@@ -224,6 +224,9 @@ func (l *loader) part(key, value []byte) error {
 			}
 		}
 	}
+	if key[0] == risk.TableListings {
+		value = joinListing(value, nil) // its body has come already, under its own key
+	}
 	return l.batch.Set(key, value)
 }
 

@@ -15,8 +15,27 @@ import (
 
 func sha(b []byte) risk.Hash { return sha256.Sum256(b) }
 
+// told is what somebody knows who has heard of every cut: no token that has a link is
+// unknown to it, and some that have none are known.
+type told struct {
+	version uint64
+	linked  map[Key]bool
+}
+
+func (k *told) onCut(c Cut) {
+	if k.version = c.Version; k.linked == nil {
+		k.linked = map[Key]bool{}
+	}
+	for _, t := range c.Linked {
+		k.linked[t.Key] = true
+	}
+}
+
+func (k *told) lacks(version uint64, of Key) bool { return version == k.version && !k.linked[of] }
+
 // The heart of replication: the same entries give the same root and digest,
-// whatever cuts, restarts and images lie in between. Rapid prints the seed.
+// whatever cuts, restarts and images lie in between, and whether the disk is asked for
+// each link or somebody before it. Rapid prints the seed.
 func TestTheSameEntriesGiveTheSameRoot(t *testing.T) {
 	base := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
@@ -32,7 +51,8 @@ func TestTheSameEntriesGiveTheSameRoot(t *testing.T) {
 		wanted := heads(mustApply(t, want, w.entries))
 
 		k := rapid.IntRange(1, len(w.entries)).Draw(t, "k")
-		cuts := open(t, filepath.Join(dir, "cuts"), Options{})
+		knows := &told{}
+		cuts := open(t, filepath.Join(dir, "cuts"), Options{OnCut: knows.onCut, Lacks: knows.lacks})
 		var got []risk.Head
 		var image []byte
 		var at Position
@@ -45,7 +65,7 @@ func TestTheSameEntriesGiveTheSameRoot(t *testing.T) {
 			if to == k { // an image, a restart, and raft delivers some entries again
 				image, at = imageOf(t, cuts), cuts.Position()
 				mustClose(t, cuts)
-				cuts = open(t, filepath.Join(dir, "cuts"), Options{Network: w.network})
+				cuts = open(t, filepath.Join(dir, "cuts"), Options{Network: w.network, OnCut: knows.onCut, Lacks: knows.lacks})
 				if !mustApply(t, cuts, w.entries[from:to])[0].Skipped {
 					t.Fatalf("an entry was applied twice")
 				}

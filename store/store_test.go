@@ -239,9 +239,16 @@ func TestLeavesAndHashesGiveTheRoot(t *testing.T) {
 	}
 }
 
+// A command of an import, each in a cut of its own: where the disk is asked whether a
+// subject is listed, and where a filter knows.
 func BenchmarkApply512(b *testing.B) {
+	b.Run("ask the disk", func(b *testing.B) { benchmarkApply(b, nil) })
+	b.Run("ask a filter", func(b *testing.B) { benchmarkApply(b, func(uint64, Key) bool { return true }) })
+}
+
+func benchmarkApply(b *testing.B, lacks func(uint64, Key) bool) {
 	w := newWorld()
-	s, err := Open(b.TempDir(), Options{Logger: quiet})
+	s, err := Open(b.TempDir(), Options{Logger: quiet, Lacks: lacks})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func (r *reader) Record(key []byte) ([]byte, error) {
 	if isSmall(key[0]) {
 		return r.meta.small[key[0]][string(key)], nil
 	}
-	return get(r.txn, key)
+	return record(r.txn, key)
 }
 
 func (r *reader) Put(risk.Change) error                        { return errReadOnly }
@@ -35,14 +35,6 @@ func (r *reader) Body(id risk.ItemID) (risk.Body, error)       { return readBody
 func (r *reader) Find(k risk.ListingKey) (risk.ItemID, bool, error) {
 	l, err := findLink(r.txn, k)
 	return l.to, l.is, err
-}
-
-func readBody(txn *badger.Txn, id risk.ItemID) (risk.Body, error) {
-	raw, err := get(txn, bodyKey(id))
-	if err != nil || raw == nil {
-		return risk.Body{}, err
-	}
-	return risk.ReadBody(raw)
 }
 
 // cut is one transaction of whole commands. It is the state that the law writes.
@@ -60,6 +52,7 @@ type cut struct {
 	added   [dueSlots][]dueEntry // put in this cut
 	removed map[string]bool
 
+	created   created              // if any
 	dueGroups map[string]*dueGroup // that were asked for
 
 	links map[risk.ListingKey]*link           // that were asked for
@@ -110,6 +103,9 @@ func (c *cut) Record(key []byte) ([]byte, error) {
 	if isSmall(key[0]) {
 		return c.meta.small[key[0]][string(key)], nil
 	}
+	if err := c.writeCreated(); err != nil {
+		return nil, err
+	}
 	want, led := c.led[string(key)]
 	item, err := c.txn.Get(key)
 	switch {
@@ -122,7 +118,11 @@ func (c *cut) Record(key []byte) ([]byte, error) {
 	case led && want != 0 && item.Version() != want:
 		return nil, fmt.Errorf("%w: record %x is of version %d, its link of %d", ErrDamaged, key, item.Version(), want)
 	}
-	return item.ValueCopy(nil)
+	raw, err := item.ValueCopy(nil)
+	if err != nil {
+		return nil, err
+	}
+	return recordIn(key, raw)
 }
 
 // Put moves a record, its share of the digest and its due time.
@@ -145,7 +145,7 @@ func (c *cut) Put(ch risk.Change) error {
 	case risk.TableActs:
 		c.act(&ch)
 	}
-	if err := c.reschedule(&ch); err != nil {
+	if err := errors.Join(c.writeCreated(), c.reschedule(&ch)); err != nil {
 		return err
 	}
 	if ch.New == nil {
@@ -155,7 +155,10 @@ func (c *cut) Put(ch risk.Change) error {
 	if _, led := c.led[string(ch.Key)]; led {
 		c.led[string(ch.Key)] = 0 // what an index led to is this cut's now
 	}
-	if err := c.set(ch.Key, ch.New); err != nil || ch.Old == nil || ch.Key[0] != risk.TableListings {
+	if ch.Key[0] != risk.TableListings {
+		return c.set(ch.Key, ch.New)
+	}
+	if err := c.putListing(&ch); err != nil || ch.Old == nil {
 		return err
 	}
 	return c.relink(&ch)
@@ -187,22 +190,3 @@ func recount(n *uint64, ch *risk.Change) {
 		*n--
 	}
 }
-
-// Body gives an item's body. The law asks for those of records that it has read,
-// and nothing erases those yet: one that is missing is damage, but in a replay, which
-// may be given none.
-func (c *cut) Body(id risk.ItemID) (risk.Body, error) {
-	body, err := readBody(c.txn, id)
-	if err == nil && body.Erased() && !c.replaying {
-		err = fmt.Errorf("%w: body %s is missing", ErrDamaged, id)
-	}
-	return body, err
-}
-
-// KeepBody stores a body beside the ledger.
-func (c *cut) KeepBody(id risk.ItemID, b risk.Body) error {
-	return c.set(bodyKey(id), b.AppendTo(make([]byte, 0, 16+len(b.Data))))
-}
-
-// DropBody destroys a body.
-func (c *cut) DropBody(id risk.ItemID) error { return c.delete(bodyKey(id)) }

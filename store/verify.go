@@ -121,16 +121,23 @@ func (v *verifier) walk(prefix []byte, visit func(key, value []byte) error) erro
 		if err := v.ctx.Err(); err != nil {
 			return err
 		}
-		value, err := item.ValueCopy(nil)
+		raw, err := item.ValueCopy(nil)
+		if err == nil {
+			raw, err = recordIn(item.Key(), raw)
+		}
 		if err != nil {
 			return damage("%x: %w", item.Key(), err)
 		}
-		return visit(item.KeyCopy(nil), value)
+		return visit(item.KeyCopy(nil), raw)
 	})
 }
 
-func (v *verifier) record(item *badger.Item, value []byte) error {
+func (v *verifier) record(item *badger.Item, raw []byte) error {
 	key := item.Key()
+	value, err := recordIn(key, raw)
+	if err != nil {
+		return damage("record %x: %w", key, err)
+	}
 	v.lanes.add(v.element, key, value)
 	v.seen.Records++
 	table := key[0]
@@ -147,7 +154,7 @@ func (v *verifier) record(item *badger.Item, value []byte) error {
 	if due != 0 {
 		v.due.add(v.keyed, dueKey(due, key))
 	}
-	if err := v.bodyOf(item, value); err != nil {
+	if err := v.bodyOf(item, raw); err != nil {
 		return damage("record %x: %w", key, err)
 	}
 	return nil
@@ -190,7 +197,7 @@ func (v *verifier) numbers() error {
 	case v.lanes != m.lanes:
 		return damage("its %d records do not give the digest %s", v.seen.Records, m.lanes.digest())
 	}
-	if bodies := v.scan.bodies.count(); bodies != v.seen.Bodies {
+	if bodies := v.scan.bodies.count() + v.scan.beside; bodies != v.seen.Bodies {
 		return damage("there are %d bodies for %d records that have one", bodies, v.seen.Bodies)
 	}
 	return v.ctx.Err()
@@ -243,7 +250,7 @@ func (v *verifier) isDue(at int64, key []byte) error {
 	if !wellFormed(key) {
 		return damage("entry %x of what is due names no record", dueKey(at, key))
 	}
-	value, err := get(v.txn, key)
+	value, err := record(v.txn, key)
 	due := int64(0)
 	if err == nil && value != nil {
 		due, err = risk.DueOf(key, value)

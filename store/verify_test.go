@@ -19,6 +19,7 @@ func TestVerifyAllNamesWhatIsWrong(t *testing.T) {
 	many(w, 3)
 	command := w.publish(w.bank, "", 2).ID()
 	id := risk.ListingID{Leaf: 3}
+	alone := recordAlone(t, w, id)
 	for what, one := range map[string]struct {
 		key   []byte
 		value []byte // nil loses it
@@ -30,8 +31,10 @@ func TestVerifyAllNamesWhatIsWrong(t *testing.T) {
 		"a link is lost":          {w.linkOf(1), nil, "1 of 2 links"},
 		"a link leads elsewhere":  {w.linkOf(1), risk.ItemID{Leaf: 6}.AppendTo(nil), "listing 6.0"},
 		"a link leads nowhere":    {w.linkOf(1), listingAt(1<<48+3, 0).AppendTo(nil), "listing 281474976710659.0"},
-		"a body is lost":          {bodyKey(id), nil, "body 3.0"},
-		"a body is changed":       {bodyKey(id), make([]byte, 40), "body 3.0"},
+		"a body is lost":          {risk.ListingRecordKey(id), joinListing(alone, nil), "body 3.0"},
+		"a body is changed":       {risk.ListingRecordKey(id), joinListing(alone, make([]byte, 40)), "body 3.0"},
+		"a body is there twice":   {bodyKey(id), make([]byte, 40), "3 bodies for 2"},
+		"a listing is cut short":  {risk.ListingRecordKey(id), joinListing(alone, nil)[:20], "cut short"},
 		"a body too many":         {bodyKey(risk.ItemID{Leaf: 1}), make([]byte, 40), "3 bodies for 2"},
 		"what is due is unknown":  {dueAt(worldStart, id), []byte{0, 0, 0, 0, 0, 0, 0, 1}, "of what is due"},
 		"a leaf is lost":          {numbered(prefixLeaf, 2), nil, "leaf 2"},
@@ -81,7 +84,8 @@ func TestVerifyAllNamesWhatIsInAWrongPlace(t *testing.T) {
 		"the body of a revision is lost":       {lost: bodyKey(listingAt(4, 0)), names: "body 4.0"},
 		"the body of a revision is changed":    {put: bodyKey(listingAt(4, 0)), value: make([]byte, 40), names: "body 4.0"},
 		"the body before a revision is there":  {lost: bodyKey(listingAt(4, 0)), put: bodyKey(first), value: make([]byte, 40), names: "body 4.0"},
-		"a body stands at another place":       {lost: bodyKey(again), put: bodyKey(listingAt(6, 9)), value: make([]byte, 40), names: "body 6.0"},
+		"a body beside its record is lost":     {put: risk.ListingRecordKey(again), value: joinListing(recordAlone(t, w, again), nil), names: "body 6.0"},
+		"a body stands beside a revision":      {put: risk.ListingRecordKey(first), value: joinListing(recordAlone(t, w, first), make([]byte, 40)), names: "6 bodies for 5"},
 		"a link leads to an older listing":     {put: w.linkOf(1), value: old.AppendTo(nil), names: "listing 6.0"},
 		"a link is of another subject":         {lost: w.linkOf(1), put: w.linkOf(9), value: again.AppendTo(nil), names: "listing 3.1"},
 		"a link of a listing that stands":      {lost: w.linkOf(2), put: w.linkOf(9), value: sound.AppendTo(nil), names: "listing 3.2"},
@@ -124,6 +128,22 @@ func TestVerifyAllNamesWhatIsInAWrongPlace(t *testing.T) {
 
 func listingAt(leaf uint64, item uint16) risk.ListingID {
 	return risk.ListingID{Leaf: leaf, Item: item}
+}
+
+// recordAlone is a listing's record, without the body beside it.
+func recordAlone(t *testing.T, w *world, id risk.ListingID) (alone []byte) {
+	t.Helper()
+	s := open(t, t.TempDir(), Options{})
+	defer s.Close()
+	mustApply(t, s, w.entries)
+	err := s.newest(func(_ *meta, txn *badger.Txn) (err error) {
+		alone, err = record(txn, risk.ListingRecordKey(id))
+		return err
+	})
+	if err != nil || alone == nil {
+		t.Fatalf("listing %s has no record: %v", id, err)
+	}
+	return alone
 }
 
 // dueAt is where the index of what is due has a listing.

@@ -59,7 +59,10 @@ func card(raw string) (string, error) {
 // account: an IBAN (ISO 13616) without spaces, in capitals; or bank code/number.
 func account(raw string) (string, error) {
 	raw = capitals(raw)
-	if strings.Contains(raw, "/") {
+	if slash := strings.IndexByte(raw, '/'); slash >= 0 {
+		if isPair(raw) && !strings.ContainsAny(raw[slash:], " -") {
+			return raw, nil
+		}
 		parts, ok := slashed(raw, 2)
 		if !ok {
 			return "", errAccount

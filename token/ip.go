@@ -26,6 +26,19 @@ func ip(raw string) (string, risk.Scope, error) {
 	return string(p.AppendTo(text[:0])), scopeOf(p), nil
 }
 
+// prefixOf is [Normalise] for an ip, before it is written.
+func prefixOf(raw string) (netip.Prefix, error) {
+	raw, err := readable(raw, limitsOf(risk.KindIP))
+	if err != nil {
+		return netip.Prefix{}, about(risk.KindIP, err)
+	}
+	p, err := parseIP(raw)
+	if err != nil {
+		return netip.Prefix{}, about(risk.KindIP, err)
+	}
+	return p, nil
+}
+
 func parseIP(raw string) (netip.Prefix, error) {
 	if strings.IndexByte(raw, '%') >= 0 {
 		return netip.Prefix{}, errZone

@@ -68,6 +68,8 @@ type state struct {
 	mac hash.Hash
 	msg []byte
 	sum [sha256.Size]byte
+
+	short *short // nil where the library does not have what it needs
 }
 
 // NewHasher makes the hasher of a key.
@@ -75,7 +77,9 @@ func NewHasher(key Key) *Hasher {
 	h := &Hasher{epoch: key.Epoch}
 	h.states.New = func() any {
 		secret := key.Secret()
-		return &state{mac: hmac.New(sha256.New, secret[:]), msg: make([]byte, 0, 128)}
+		s := &state{mac: hmac.New(sha256.New, secret[:]), msg: make([]byte, 0, 128)}
+		s.short = newShort(secret, s.mac)
+		return s
 	}
 	return h
 }
@@ -86,6 +90,13 @@ func (h *Hasher) Token(kind risk.Kind, value string) risk.Token { return hashed(
 // hashed also takes a value in a buffer, for prefixes that are written in place.
 func hashed[T string | []byte](h *Hasher, kind risk.Kind, value T) risk.Token {
 	s := h.states.Get().(*state)
+	if len(value) <= maxShort && s.short != nil {
+		s.short.begin(kind, len(value))
+		copy(s.short.block[head:], value)
+		token := s.short.token(head + len(value))
+		h.states.Put(s)
+		return token
+	}
 	s.msg = append(s.msg[:0], Version, byte(kind))
 	s.msg = binary.BigEndian.AppendUint16(s.msg, uint16(len(value)))
 	s.msg = append(s.msg, value...)

@@ -75,6 +75,13 @@ func (r *Keyring) ListSubject(s Subject) risk.Asked {
 //
 // The error is that of [Normalise], and then nothing is appended.
 func (r *Keyring) Ask(dst []risk.Asked, kind risk.Kind, raw string, inUse ScopesInUse) ([]risk.Asked, error) {
+	if kind == risk.KindIP { // without writing it down and reading it again
+		prefix, err := prefixOf(raw)
+		if err != nil {
+			return dst, err
+		}
+		return r.askPrefixes(dst, prefix, &inUse), nil
+	}
 	subject, err := Normalise(kind, raw)
 	if err != nil {
 		return dst, err
@@ -107,7 +114,7 @@ func (r *Keyring) AskSubject(dst []risk.Asked, s Subject, inUse ScopesInUse) []r
 func (r *Keyring) askPrefixes(dst []risk.Asked, p netip.Prefix, inUse *ScopesInUse) []risk.Asked {
 	var text [64]byte
 	scope := scopeOf(p)
-	for length := p.Bits(); length >= 0; length-- {
+	for length := inUse.below(scope.Family, p.Bits()); length >= 0; length = inUse.below(scope.Family, length-1) {
 		if scope.Length = uint8(length); inUse.Has(scope) {
 			around := netip.PrefixFrom(p.Addr(), length).Masked()
 			dst = ask(r, dst, risk.KindIP, scope, around.AppendTo(text[:0]))

@@ -204,7 +204,10 @@ func BenchmarkAsk(b *testing.B) {
 	for _, c := range []question{
 		{kind: risk.KindIP, value: "192.0.2.77"}, {kind: risk.KindDomain, value: "mail.example.org"},
 		{kind: risk.KindEmail, value: "someone@example.org"}, {kind: risk.KindURL, value: "https://example.org/login"},
-		{kind: risk.KindCard, value: "4111111111111111"}, {kind: risk.KindPhone, value: "+8613800138000"},
+		{kind: risk.KindCard, value: "4111111111111111"}, {kind: risk.KindPhone, value: "+8613800138000"}, {kind: risk.KindPhone, value: "+442079460123"},
+		{kind: risk.KindAccount, value: "0102/6222020200112233445"}, {kind: risk.KindAccount, value: "DE89370400440532013000"}, {kind: risk.KindMerchant, value: "acq/898440358120123"},
+		{kind: risk.KindTerminal, value: "ACQ/10012345"}, {kind: risk.KindStore, value: "ACQ/0007"}, {kind: risk.KindDevice, value: "bench-0123456789ab"}, {kind: risk.KindMiniProgram, value: "wx0123456789abcdef"},
+		{kind: risk.KindCompany, value: "91350100M000100Y43"}, {kind: risk.KindPerson, value: "CN-ID/11010519491231002X"}, {kind: risk.KindWallet, value: "0x52908400098527886e0f7030069857d2e4169ee7"},
 	} {
 		b.Run(c.kind.String(), func(b *testing.B) {
 			dst := make([]risk.Asked, 0, 64)

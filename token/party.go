@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -145,7 +146,11 @@ func registered(raw string, form *fault) (string, error) {
 
 // acquired: acquirer/number, in capitals: of a merchant, terminal or store.
 func acquired(raw string) (string, error) {
-	parts, ok := slashed(capitals(raw), 2)
+	raw = capitals(raw)
+	if isPair(raw) {
+		return raw, nil
+	}
+	parts, ok := slashed(raw, 2)
 	if !ok {
 		return "", errSlashTwo
 	}
@@ -158,7 +163,43 @@ func opaque(raw string) (string, error) { return raw, nil }
 // capitals folds width, compatibility forms and case. It comes before a split,
 // because a compatibility form may hold a slash.
 func capitals(s string) string {
+	if isASCII(s) {
+		return strings.ToUpper(s) // as it stands, where there is nothing to fold
+	}
 	return norm.NFKC.String(strings.ToUpper(norm.NFKC.String(s)))
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// isPair reports whether slashed would give two parts that make up s as it stands: ASCII
+// without control characters, one slash, and single spaces inside the parts alone.
+func isPair(s string) bool {
+	slash, gap := -1, true // gap: no space and no slash may stand here
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < ' ' || c >= utf8.RuneSelf || gap && (c == ' ' || c == '/'):
+			return false
+		case c == '/' && slash >= 0:
+			return false
+		case c == '/':
+			slash, gap = i, true
+		case c == ' ':
+			if i+1 < len(s) && s[i+1] == '/' {
+				return false
+			}
+			gap = true
+		default:
+			gap = false
+		}
+	}
+	return slash > 0 && !gap
 }
 
 // slashed splits at every slash and leaves single spaces inside the parts. It

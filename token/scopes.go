@@ -1,6 +1,10 @@
 package token
 
-import "github.com/risknet/risknet/risk"
+import (
+	"math/bits"
+
+	"github.com/risknet/risknet/risk"
+)
 
 // ScopesInUse says which scopes at least one listing has, so that a check asks
 // for no other. The zero value says that none is in use. It is a plain value:
@@ -49,4 +53,23 @@ func (u *ScopesInUse) of(s risk.Scope) []uint64 {
 	default:
 		return nil
 	}
+}
+
+// below gives the greatest prefix length up to a bound that may be in use, -1 if there
+// is none: of 129 lengths few are.
+func (u *ScopesInUse) below(family risk.Family, most int) int {
+	words := u.ipv6[:]
+	if family == risk.FamilyIPv4 {
+		words = u.ipv4[:]
+	}
+	for i := min(most/64, len(words)-1); i >= 0 && most >= 0; i-- {
+		word := words[i]
+		if most < 64*i+63 {
+			word &= 1<<(most-64*i+1) - 1
+		}
+		if word != 0 {
+			return 64*i + bits.Len64(word) - 1
+		}
+	}
+	return -1
 }

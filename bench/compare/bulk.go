@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// onlyBadger is the peer of what ends in badger: one store that nobody shares, with as
+// many entries of 100 bytes, and nothing of the law, the ledger and the filter.
+const onlyBadger = "badger alone, once"
+
 // cuts are settings by which a small network sends images and not its log, as one does
 // that has lived for long.
 var cuts = []string{"RISKNET_NODE_RAFT_TRAILING_LOGS=64", "RISKNET_NODE_RAFT_SNAPSHOT_THRESHOLD=256", "RISKNET_NODE_RAFT_SNAPSHOT_INTERVAL=1s"}
@@ -27,9 +31,13 @@ func (n *network) takeIn(ctx context.Context, until int) (taken, error) {
 // three, and let one more node into such a network.
 func millionTrials(o options) []trial {
 	imports := trial{rows: []row{
-		{name: "import-1m", what: fmt.Sprintf("%d listings through consensus until three nodes have them", o.million), unit: "s", most: 20},
+		{name: "import-1m", what: fmt.Sprintf("%d listings through consensus until three nodes have them", o.million), peer: onlyBadger, unit: "s", most: 20},
 		{name: "import-1m-anon", what: "RssAnon of a node meanwhile, highest", unit: "MiB", most: 1536},
 	}, measure: func(ctx context.Context) (figures, figures, error) {
+		theirs, err := badgerAlone(ctx, o.million)
+		if err != nil {
+			return nil, nil, err
+		}
 		n, program, err := fresh(ctx, &network{size: 3})
 		if err != nil {
 			return nil, nil, err
@@ -37,10 +45,10 @@ func millionTrials(o options) []trial {
 		defer program.remove()
 		defer n.close()
 		t, err := n.takeIn(ctx, o.million)
-		return nil, figures{"import-1m": t.seconds, "import-1m-anon": t.anon}, err
+		return figures{"import-1m": theirs.Load}, figures{"import-1m": t.seconds, "import-1m-anon": t.anon}, err
 	}}
 	return []trial{imports, joinTrial(&network{size: 3, environment: cuts}, o.million,
-		row{name: "image-1m", what: fmt.Sprintf("a new node with %d listings, from the invitation to ready", o.million), unit: "s", most: 6},
+		row{name: "image-1m", what: fmt.Sprintf("a new node with %d listings, from the invitation to ready", o.million), peer: onlyBadger, unit: "s", most: 6},
 		row{name: "image-1m-anon", what: "RssAnon of sender and receiver meanwhile, the higher", unit: "MiB", most: 1536})}
 }
 
@@ -77,11 +85,15 @@ func joinTrial(n *network, count int, seconds, anon row) trial {
 			return done, n.idle(ctx)
 		},
 		measure: func(ctx context.Context) (figures, figures, error) {
+			theirs, err := n.besideBadger(ctx, count)
+			if err != nil {
+				return nil, nil, err
+			}
 			judge := newJudge(n, count)
 			asking := judge.ask(ctx, pausing)
 			highest := n.peak(ctx)
 			began := time.Now()
-			err := n.testnet(ctx, "add", "--timeout", "10m")
+			err = n.testnet(ctx, "add", "--timeout", "10m")
 			took := time.Since(began).Seconds()
 			if wrong := asking.stop(); err == nil {
 				err = wrong
@@ -92,7 +104,7 @@ func joinTrial(n *network, count int, seconds, anon row) trial {
 			if err == nil {
 				err = n.gotImage(ctx)
 			}
-			return nil, figures{seconds.name: took, anon.name: highest()}, err
+			return figures{seconds.name: theirs.Copy}, figures{seconds.name: took, anon.name: highest()}, err
 		}}
 }
 
@@ -104,4 +116,15 @@ func (n *network) gotImage(ctx context.Context) error {
 		err = fmt.Errorf("%s came in by the log and not by an image", last.Name)
 	}
 	return err
+}
+
+// besideBadger measures the peer once for a network: it takes minutes.
+func (n *network) besideBadger(ctx context.Context, count int) (a alone, err error) {
+	if n.beside == nil {
+		if a, err = badgerAlone(ctx, count); err != nil {
+			return a, err
+		}
+		n.beside = &a
+	}
+	return *n.beside, nil
 }

@@ -16,14 +16,18 @@ import (
 // manyTrials are of three nodes with ten million listings.
 func (n *network) manyTrials(o options) []trial {
 	imports := trial{goes: 1, rows: []row{
-		{name: "import-10m", what: fmt.Sprintf("%d listings through consensus until three nodes have them", o.many), unit: "s", most: 300},
+		{name: "import-10m", what: fmt.Sprintf("%d listings through consensus until three nodes have them", o.many), peer: onlyBadger, unit: "s", most: 300},
 		{name: "import-10m-anon", what: "RssAnon of a node meanwhile, highest", unit: "MiB", most: 1536},
 	}, measure: func(ctx context.Context) (figures, figures, error) {
+		theirs, err := n.besideBadger(ctx, o.many)
+		if err != nil {
+			return nil, nil, err
+		}
 		t, err := n.takeIn(ctx, o.many)
-		return nil, figures{"import-10m": t.seconds, "import-10m-anon": t.anon}, err
+		return figures{"import-10m": theirs.Load}, figures{"import-10m": t.seconds, "import-10m-anon": t.anon}, err
 	}}
 	join := joinTrial(n, o.many,
-		row{name: "image-10m", what: fmt.Sprintf("a new node with %d listings, from the invitation to ready", o.many), unit: "s"},
+		row{name: "image-10m", what: fmt.Sprintf("a new node with %d listings, from the invitation to ready", o.many), peer: onlyBadger, unit: "s"},
 		row{name: "image-10m-anon", what: "RssAnon of sender and receiver meanwhile, the higher", unit: "MiB", most: 1536})
 	join.goes = 1
 	return n.having(o, []trial{imports, n.restTrial(o), n.restartTrial(o), join})
@@ -77,9 +81,13 @@ func (n *network) restTrial(o options) trial {
 // fast as before.
 func (n *network) restartTrial(o options) trial {
 	return trial{rows: []row{
-		{name: "restart-right", what: fmt.Sprintf("SIGKILL with %d listings, from the new process to right answers", o.many), unit: "s", most: 2},
+		{name: "restart-right", what: fmt.Sprintf("SIGKILL with %d listings, from the new process to right answers; theirs is to open it and see all keys", o.many), peer: onlyBadger, unit: "s", most: 2},
 		{name: "restart-fast", what: "the same, to nine tenths of the speed of before", unit: "s", most: 20},
 	}, measure: func(ctx context.Context) (figures, figures, error) {
+		theirs, err := n.besideBadger(ctx, o.many)
+		if err != nil {
+			return nil, nil, err
+		}
 		node := n.nodes[len(n.nodes)-1]
 		before, err := n.speedOf(ctx, node)
 		if err != nil {
@@ -112,7 +120,7 @@ func (n *network) restartTrial(o options) trial {
 		if err := n.load(); err != nil { // the process is another
 			return nil, nil, err
 		}
-		return nil, ours, n.idle(ctx)
+		return figures{"restart-right": theirs.Scan}, ours, n.idle(ctx)
 	}}
 }
 

@@ -66,6 +66,7 @@ type network struct {
 	client  *client.Client // of the hub, at the first node
 	listed  int            // members that are listed until now
 	learnt  bool           // the Redis door has them by heart
+	beside  *alone         // what badger takes for as much
 }
 
 // plannedNode is what testnet.json says of a node.

@@ -13,9 +13,9 @@ type row struct {
 	peer       string // what stands beside us; empty for nothing
 	unit       string
 
-	// To reach: the ratio of ours to the peer's, the least that ours may be, the most.
-	// Zero asks for nothing.
-	reach, least, most float64
+	// To reach: the least and the most that the ratio of ours to the peer's may be, and
+	// those of ours. Zero asks for nothing.
+	reach, ratioMost, least, most float64
 }
 
 // figures are by the name of their row.
@@ -130,7 +130,7 @@ func (m *measured) ratio() float64 {
 func (m *measured) reached() bool {
 	ours := median(m.oursAll)
 	return m.missing == "" && len(m.oursAll) > 0 &&
-		(m.reach == 0 || m.ratio() >= m.reach) && ours >= m.least && (m.most == 0 || ours <= m.most)
+		(m.reach == 0 || m.ratio() >= m.reach) && (m.ratioMost == 0 || m.ratio() <= m.ratioMost) && ours >= m.least && (m.most == 0 || ours <= m.most)
 }
 
 // line is what a person sees while the rest is measured.
@@ -166,6 +166,9 @@ func (m *measured) target() string {
 	}
 	if m.reach > 0 {
 		add("≥ %.1f of the peer", m.reach)
+	}
+	if m.ratioMost > 0 {
+		add("≤ %.1f of the peer", m.ratioMost)
 	}
 	if m.least > 0 {
 		add("≥ %s", figure(m.least))

@@ -6,6 +6,7 @@ func suitesOf(o options) []suite {
 	five := &network{size: 5}
 	three := &network{size: 3}
 	return []suite{
+		{trials: []trial{insideTrial(o)}},
 		{network: one, trials: append(one.checkTrials(o), one.redisTrials(o)...)},
 		{network: five, trials: five.protectionTrials(o)},
 		{trials: millionTrials(o)},

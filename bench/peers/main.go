@@ -3,6 +3,9 @@
 // that their trees stay out of the project's.
 //
 //	go run -C bench/peers . [-goes 5] [-for 300ms] [-listings 10000000]
+//	go run -C bench/peers . -badger 1000000
+//
+// The second measures what badger alone takes for so many entries.
 //
 // It prints one line of JSON for each row. Ours is the whole check each time: the
 // filter over all listings for six subjects, the rules, the verdict. Theirs is the
@@ -32,7 +35,15 @@ func main() {
 	flag.IntVar(&o.goes, "goes", 5, "measurements of each side of a row, in turn; the median counts")
 	flag.DurationVar(&o.each, "for", 300*time.Millisecond, "how long one measurement takes")
 	flag.IntVar(&o.listings, "listings", 10_000_000, "listings in the filter")
+	entries := flag.Int("badger", 0, "measure badger alone, with so many entries, and nothing else")
 	flag.Parse()
+	if *entries > 0 {
+		if err := badgerAlone(*entries); err != nil {
+			fmt.Fprintln(os.Stderr, "peers: badger:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := compare(context.Background(), o); err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		os.Exit(1)
