@@ -118,13 +118,12 @@ func (s *asking) leave() {
 
 // encode makes the tokens and the request. Lanes that have the old one keep it.
 func (s *asking) encode(keys *Keyring) {
-	var in *apiv1.CheckRequest
-	in, s.call.room = s.question.request(keys, s.call.room)
 	room := s.call.request[:0]
 	if s.open > 0 {
 		room = nil
 	}
-	s.call.request, s.keys = appendCheck(room, in), keys
+	s.call.request, s.call.room = s.question.appendCheck(room, keys, s.call.room)
+	s.keys = keys
 }
 
 // send hands the check to a lane. Where none takes it, it waits until one may.

@@ -1,5 +1,14 @@
 package client
 
+import apiv1 "github.com/risknet/risknet/api/v1"
+
+// Encode gives a question as an asker sends it, and as a message.
+func Encode(q *Question, k *Keyring) ([]byte, *apiv1.CheckRequest) {
+	in, _ := q.request(k, nil)
+	data, _ := q.appendCheck(nil, k, nil)
+	return data, in
+}
+
 // SumMetric is open to its fuzz test.
 var SumMetric = sumMetric
 

@@ -73,12 +73,18 @@ func (c *Client) FreshKeyring(ctx context.Context) (*Keyring, error) {
 	return keys, nil
 }
 
-// subject turns a normal value into what a check asks.
-func (k *Keyring) subject(role string, s token.Subject, room []risk.Asked) (*apiv1.Subject, []risk.Asked) {
+// asked gives the tokens that a check asks for.
+func (k *Keyring) asked(s token.Subject, room []risk.Asked) []risk.Asked {
 	room = k.ring.AskSubject(room[:0], s, k.scopes)
 	if len(room) == 0 { // nothing of this family is listed; ask for itself all the same
 		room = append(room, k.ring.ListSubject(s))
 	}
+	return room
+}
+
+// subject turns a normal value into what a check asks.
+func (k *Keyring) subject(role string, s token.Subject, room []risk.Asked) (*apiv1.Subject, []risk.Asked) {
+	room = k.asked(s, room)
 	out := &apiv1.Subject{Kind: s.Kind.String(), Role: role, Tokens: make([]*apiv1.AskedToken, len(room))}
 	tokens := make([]apiv1.AskedToken, len(room))
 	secret := make([]byte, 0, len(room)*len(risk.Token{}))

@@ -17,8 +17,8 @@ import (
 // without a rate.
 type pace struct {
 	begin time.Time
-	every float64 // nanoseconds
-	count int64   // of the messages that come in all
+	every float64      // nanoseconds
+	count int64        // of the messages that come in all
 	taken atomic.Int64 // by callers that wait for it
 	given atomic.Int64 // to callers that send it
 }
