@@ -229,38 +229,3 @@ func (c *cut) committedDue(table byte, now int64, limit int) (found []dueEntry, 
 	}
 	return found, err
 }
-
-// dueLoad makes the index of an image, whose listings come in the order of their
-// keys: those of one leaf are collected.
-type dueLoad struct {
-	leaf   []byte
-	groups map[string]uint64
-}
-
-func (d *dueLoad) set(batch *badger.WriteBatch, due int64, key []byte) error {
-	if key[0] != risk.TableListings {
-		return batch.Set(dueKey(due, key), nil)
-	}
-	if leaf := key[:itemAt]; !bytes.Equal(leaf, d.leaf) {
-		if err := d.write(batch); err != nil {
-			return err
-		}
-		d.leaf = bytes.Clone(leaf)
-	}
-	at, bit := dueGroupKey(due, key)
-	if d.groups == nil {
-		d.groups = map[string]uint64{}
-	}
-	d.groups[string(at)] |= bit
-	return nil
-}
-
-func (d *dueLoad) write(batch *badger.WriteBatch) error {
-	for at, group := range d.groups {
-		if err := batch.Set([]byte(at), binary.BigEndian.AppendUint64(nil, group)); err != nil {
-			return err
-		}
-	}
-	clear(d.groups)
-	return nil
-}

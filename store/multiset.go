@@ -46,3 +46,11 @@ func (m *multiset) add(k *keyed, element []byte) {
 	m.high, _ = bits.Add64(m.high, binary.LittleEndian.Uint64(k.bytes[8:]), carry)
 	m.count++
 }
+
+// join puts in what is in another one under the same key.
+func (m *multiset) join(o *multiset) {
+	var carry uint64
+	m.low, carry = bits.Add64(m.low, o.low, 0)
+	m.high, _ = bits.Add64(m.high, o.high, carry)
+	m.count += o.count
+}

@@ -8,13 +8,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 
 	"github.com/dgraph-io/badger/v4"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/risknet/risknet/fault"
-	"github.com/risknet/risknet/ledger"
 	"github.com/risknet/risknet/risk"
 )
 
@@ -174,109 +175,6 @@ func (s *Store) build(dir string, image io.Reader, want *Position) (m *meta, err
 	return m, gen.sync(m.position)
 }
 
-// loader writes the parts of an image and what follows from them. Lanes and
-// numbers are counted anew.
-type loader struct {
-	batch   *badger.WriteBatch
-	element *element
-	lanes   Lanes
-	counts  [256]uint64 // parts by the first byte of their keys
-	dues    dueLoad
-}
-
-// load writes the parts, due times, the last leaf, the hashes of the tree's edge
-// and the position.
-func load(gen *generation, r *imageReader, head *imageHead) error {
-	l := loader{batch: gen.db.NewWriteBatchAt(head.meta.version()), element: newElement()}
-	defer l.batch.Cancel()
-	for {
-		key, value, err := r.next()
-		if err != nil {
-			return err
-		}
-		if key == nil {
-			break
-		}
-		if err := l.part(key, value); err != nil {
-			return err
-		}
-	}
-	if err := errors.Join(l.check(head.meta), l.dues.write(l.batch)); err != nil {
-		return err
-	}
-	if err := loadEdge(l.batch, head); err != nil {
-		return err
-	}
-	return l.batch.Flush()
-}
-
-func (l *loader) part(key, value []byte) error {
-	l.counts[key[0]]++
-	if key[0] != prefixLink && key[0] != prefixBody {
-		l.lanes.add(l.element, key, value)
-		due, err := risk.DueOf(key, value)
-		if err != nil {
-			return badImage("a record: %v", err)
-		}
-		if due != 0 {
-			if err := l.dues.set(l.batch, due, key); err != nil {
-				return err
-			}
-		}
-	}
-	if key[0] == risk.TableListings {
-		value = joinListing(value, nil) // its body has come already, under its own key
-	}
-	return l.batch.Set(key, value)
-}
-
-// check compares the parts with what the image says of them. That links and
-// bodies are the right ones is for verify.
-func (l *loader) check(m *meta) error {
-	smalls := uint64(0)
-	for _, table := range tables {
-		if isSmall(table) {
-			smalls += l.counts[table]
-		}
-	}
-	switch n := &l.counts; {
-	case l.lanes != m.lanes || n[risk.TableListings] != m.listings || smalls != m.smalls:
-		return badImage("its records do not give the state that its last leaf commits to")
-	case n[prefixBody] != m.listings+n[risk.TableRuleSets]+n[risk.TableProtections]:
-		return badImage("it has %d bodies for %d listings, %d rule sets and %d protections", n[prefixBody], m.listings, n[risk.TableRuleSets], n[risk.TableProtections])
-	}
-	return nil
-}
-
-// loadEdge keeps what this replica has of the ledger: its last leaf, and the
-// hashes from which the tree goes on.
-func loadEdge(batch *badger.WriteBatch, head *imageHead) error {
-	m := *head.meta
-	if size := m.edge.Size(); size > 0 {
-		m.from = size - 1
-		if err := batch.Set(numbered(prefixLeaf, size-1), head.leaf); err != nil {
-			return err
-		}
-		before := head.before
-		for _, t := range before.Subtrees() {
-			if err := batch.Set(numbered(prefixHash, ledger.StoredIndex(t.Level, t.N)), append([]byte(nil), t.Hash[:]...)); err != nil {
-				return err
-			}
-		}
-		at := ledger.StoredCount(size - 1)
-		for i, h := range before.Append(nil, ledger.LeafHash(head.leaf)) {
-			if err := batch.Set(numbered(prefixHash, uint64(at)+uint64(i)), append([]byte(nil), h[:]...)); err != nil {
-				return err
-			}
-		}
-	}
-	encoded, err := m.encode()
-	if err != nil {
-		return err
-	}
-	return errors.Join(batch.Set([]byte(keyMeta), encoded), batch.Set(numbered(prefixCut, m.version()), nil))
-}
-
 // verify reads the new state as checks will. The digest holds neither links nor
 // bodies, and a link that is missing would let a listed subject pass.
 func verify(m *meta) error {
@@ -288,26 +186,65 @@ func verify(m *meta) error {
 	return nil
 }
 
+// verifyListings reads the links, and then the listings in as many parts as there are
+// processors.
 func verifyListings(m *meta, txn *badger.Txn) error {
 	scan, err := scanListings(context.Background(), m, txn)
 	if err != nil {
 		return err
 	}
 	defer scan.close()
-	n := uint64(0)
-	err = walk(txn, []byte{risk.TableListings}, func(item *badger.Item) error {
-		n++
-		return item.Value(func(raw []byte) error {
-			return scan.hold(risk.ParseListingRecordKey(item.Key()), item.Version(), raw)
-		})
-	})
-	if err == nil && n != m.listings {
-		err = damage("%d of %d listings can be read", n, m.listings)
+	parts := make([]listingPart, runtime.GOMAXPROCS(0))
+	var group errgroup.Group
+	for i := range parts {
+		p := &parts[i]
+		p.from, p.to = m.head.Size*uint64(i)/uint64(len(parts)), m.head.Size*uint64(i+1)/uint64(len(parts))
+		p.scan = *scan
+		p.scan.keyed, p.scan.element = &keyed{hasher: scan.keyed.hasher.Clone()}, nil
+		group.Go(func() error { return p.hold(m) })
 	}
-	if err != nil {
+	if err := group.Wait(); err != nil {
 		return err
 	}
+	n := uint64(0)
+	for i := range parts {
+		n += parts[i].count
+		scan.led.join(&parts[i].scan.led)
+	}
+	if n != m.listings {
+		return damage("%d of %d listings can be read", n, m.listings)
+	}
 	return scan.agree()
+}
+
+// listingPart are the listings of some leaves.
+type listingPart struct {
+	from, to uint64 // leaves
+	scan     listingScan
+	count    uint64
+}
+
+func (p *listingPart) hold(m *meta) (err error) {
+	defer m.gen.caught(&err)
+	txn := m.gen.db.NewTransactionAt(m.version(), false)
+	defer txn.Discard()
+	first := risk.ListingID{Leaf: p.from}
+	p.scan.txn, p.scan.bodies = txn, cursorAt(txn, bodyKey(first))
+	defer p.scan.close()
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{risk.TableListings}})
+	defer it.Close()
+	for it.Seek(risk.ListingRecordKey(first)); it.Valid(); it.Next() {
+		item := it.Item()
+		id := risk.ParseListingRecordKey(item.Key())
+		if id.Leaf >= p.to {
+			return nil
+		}
+		p.count++
+		if err := item.Value(func(raw []byte) error { return p.scan.hold(id, item.Version(), raw) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func verifyRuleSets(txn *badger.Txn) error {

@@ -34,7 +34,7 @@ type Options struct {
 	OnRestore func() error
 
 	// MemTableBytes is how much badger collects in memory before it writes a table;
-	// zero is 32 MiB. A small node starts and is copied faster with less, and less
+	// zero is 16 MiB. A small node starts and is copied faster with less, and less
 	// than MinMemTableBytes is refused: a large command would not fit.
 	MemTableBytes int64
 
@@ -120,7 +120,7 @@ func (o *Options) complete() error {
 		o.Room = func(uint64) error { return nil }
 	}
 	if o.MemTableBytes == 0 {
-		o.MemTableBytes = 32 << 20
+		o.MemTableBytes = 16 << 20
 	}
 	if o.MemTableBytes < MinMemTableBytes {
 		return fmt.Errorf("a table in memory of %d bytes is too small for a large command; give at least %d", o.MemTableBytes, MinMemTableBytes)

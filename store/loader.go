@@ -1,0 +1,337 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"runtime"
+	"slices"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/pb"
+	"github.com/dgraph-io/ristretto/v2/z"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/risknet/risknet/ledger"
+	"github.com/risknet/risknet/risk"
+)
+
+// loader writes the parts of an image, and what follows from them, as tables at
+// once: they come in the order of their keys, so badger need not sort and merge
+// them. What follows (when records may go, the last leaf, the hashes of the tree's
+// edge, the position) is put between them, where its keys belong. Lanes and numbers
+// are counted anew beside that, on as many processors as there are.
+type loader struct {
+	to      *badger.StreamWriter
+	version uint64
+	buffer  *z.Buffer // what is not with the writer yet
+
+	extra []pair // what follows, in the order of its keys; what is written is taken off
+
+	ctx     context.Context
+	group   *errgroup.Group
+	workers []census
+	work    chan []pair // closed and nil when all is counted that has a due time
+	batch   []pair
+
+	lanes  Lanes
+	counts [256]uint64 // parts by the first byte of their keys
+}
+
+type pair struct{ key, value []byte }
+
+const (
+	loadedAtOnce = 1024 // parts in a batch
+	loadedBytes  = 4 << 20
+)
+
+// load writes the parts of an image and what follows from them. After an error the
+// directory is of no use.
+func load(gen *generation, r *imageReader, head *imageHead) (err error) {
+	l := &loader{to: gen.db.NewStreamWriter(), version: head.meta.version(), buffer: z.NewBuffer(loadedBytes, "image")}
+	defer func() { _ = l.buffer.Release() }()
+	if err = l.to.Prepare(); err == nil {
+		err = l.all(r, head)
+	}
+	if err != nil {
+		l.to.Cancel()
+		return err
+	}
+	return l.to.Flush()
+}
+
+func (l *loader) all(r *imageReader, head *imageHead) (err error) {
+	if l.extra, err = following(head); err != nil {
+		return err
+	}
+	l.begin()
+	err = l.parts(r)
+	if settled := l.settle(); err == nil || settled != nil && l.ctx.Err() == nil {
+		err = settled
+	}
+	if err == nil {
+		err = l.check(head.meta)
+	}
+	if err == nil {
+		err = l.follow(nil)
+	}
+	if err == nil {
+		err = l.flush()
+	}
+	return err
+}
+
+// begin starts the workers; settle waits for them.
+func (l *loader) begin() {
+	l.workers, l.work = make([]census, runtime.GOMAXPROCS(0)), make(chan []pair, 4)
+	l.group, l.ctx = errgroup.WithContext(context.Background())
+	work := l.work
+	for i := range l.workers {
+		l.group.Go(func() error { return l.workers[i].all(work) })
+	}
+}
+
+// parts reads the image to its end.
+func (l *loader) parts(r *imageReader) error {
+	for {
+		key, value, err := r.next()
+		if err != nil || key == nil {
+			return err
+		}
+		if key[0] > prefixDue {
+			if err := l.settle(); err != nil { // what is due comes before it
+				return err
+			}
+		}
+		if err := l.part(key, value); err != nil {
+			return err
+		}
+	}
+}
+
+func (l *loader) part(key, value []byte) error {
+	l.counts[key[0]]++
+	if key[0] != prefixLink && key[0] != prefixBody {
+		l.batch = append(l.batch, pair{key, value})
+	}
+	if len(l.batch) == loadedAtOnce {
+		if err := l.hand(); err != nil {
+			return err
+		}
+	}
+	if err := l.follow(key); err != nil {
+		return err
+	}
+	if key[0] == risk.TableListings {
+		value = joinListing(value, nil) // its body has come under its own key
+	}
+	return l.write(key, value)
+}
+
+// hand gives a batch to the workers.
+func (l *loader) hand() error {
+	batch := l.batch
+	l.batch = nil
+	if l.work == nil { // the few that stand behind what is due
+		var w census
+		err := w.batch(batch, newElement())
+		l.lanes.join(&w.lanes)
+		return err
+	}
+	select {
+	case l.work <- batch:
+		return nil
+	case <-l.ctx.Done():
+		return l.group.Wait()
+	}
+}
+
+// settle ends the workers and brings together what they have counted.
+func (l *loader) settle() error {
+	err := l.hand()
+	if l.work == nil {
+		return err
+	}
+	close(l.work)
+	l.work = nil
+	if counted := l.group.Wait(); counted != nil {
+		return counted
+	}
+	if err != nil {
+		return err
+	}
+	return l.dues()
+}
+
+// dues writes when records may go, in the order of those keys.
+func (l *loader) dues() error {
+	var all census
+	for i := range l.workers {
+		w := &l.workers[i]
+		l.lanes.join(&w.lanes)
+		all.listings, all.others = append(all.listings, w.listings...), append(all.others, w.others...)
+		*w = census{}
+	}
+	slices.SortFunc(all.listings, shortDue.compare)
+	slices.SortFunc(all.others, bytes.Compare)
+	if err := l.follow([]byte{prefixDue}); err != nil {
+		return err
+	}
+	for len(all.listings) > 0 {
+		key, group := all.listings[0].group()
+		n := 1
+		for ; n < len(all.listings); n++ {
+			next, bit := all.listings[n].group()
+			if !bytes.Equal(next, key) {
+				break
+			}
+			group |= bit
+		}
+		all.listings = all.listings[n:]
+		for len(all.others) > 0 && bytes.Compare(all.others[0], key) < 0 {
+			if err := l.write(all.others[0], nil); err != nil {
+				return err
+			}
+			all.others = all.others[1:]
+		}
+		if err := l.write(key, binary.BigEndian.AppendUint64(nil, group)); err != nil {
+			return err
+		}
+	}
+	for _, key := range all.others {
+		if err := l.write(key, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// follow writes what follows from the image and stands before a key; all of it
+// before nil.
+func (l *loader) follow(key []byte) error {
+	for len(l.extra) > 0 && (key == nil || bytes.Compare(l.extra[0].key, key) < 0) {
+		if err := l.write(l.extra[0].key, l.extra[0].value); err != nil {
+			return err
+		}
+		l.extra = l.extra[1:]
+	}
+	return nil
+}
+
+func (l *loader) write(key, value []byte) error {
+	badger.KVToBuffer(&pb.KV{Key: key, Value: value, Version: l.version, StreamId: 1}, l.buffer)
+	if l.buffer.LenNoPadding() < loadedBytes {
+		return nil
+	}
+	return l.flush()
+}
+
+func (l *loader) flush() error {
+	err := l.to.Write(l.buffer)
+	l.buffer.Reset()
+	return err
+}
+
+// census is what a worker counts: the lanes of its records, and when they may go.
+type census struct {
+	lanes    Lanes
+	listings []shortDue
+	others   [][]byte // keys of what is due and is no listing
+}
+
+// shortDue is when a listing may go, in little room: those of a whole image are
+// sorted in memory.
+type shortDue struct {
+	due  int64
+	leaf uint64
+	item uint16
+}
+
+func (d shortDue) compare(e shortDue) int {
+	return cmp.Or(cmp.Compare(uint64(d.due), uint64(e.due)), cmp.Compare(d.leaf, e.leaf), cmp.Compare(d.item, e.item))
+}
+
+// group is the key at which it stands with others, and its bit there.
+func (d shortDue) group() (key []byte, bit uint64) {
+	return dueGroupKey(d.due, risk.ListingRecordKey(risk.ListingID{Leaf: d.leaf, Item: d.item}))
+}
+
+func (w *census) all(work <-chan []pair) error {
+	e := newElement()
+	for batch := range work {
+		if err := w.batch(batch, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *census) batch(batch []pair, e *element) error {
+	for _, p := range batch {
+		w.lanes.add(e, p.key, p.value)
+		due, err := risk.DueOf(p.key, p.value)
+		switch {
+		case err != nil:
+			return badImage("a record: %v", err)
+		case due == 0:
+		case p.key[0] == risk.TableListings:
+			id := risk.ParseListingRecordKey(p.key)
+			w.listings = append(w.listings, shortDue{due, id.Leaf, id.Item})
+		default:
+			w.others = append(w.others, dueKey(due, p.key))
+		}
+	}
+	return nil
+}
+
+// check compares the parts with what the image says of them. That links and
+// bodies are the right ones is for verify.
+func (l *loader) check(m *meta) error {
+	smalls := uint64(0)
+	for _, table := range tables {
+		if isSmall(table) {
+			smalls += l.counts[table]
+		}
+	}
+	switch n := &l.counts; {
+	case l.lanes != m.lanes || n[risk.TableListings] != m.listings || smalls != m.smalls:
+		return badImage("its records do not give the state that its last leaf commits to")
+	case n[prefixBody] != m.listings+n[risk.TableRuleSets]+n[risk.TableProtections]:
+		return badImage("it has %d bodies for %d listings, %d rule sets and %d protections", n[prefixBody], m.listings, n[risk.TableRuleSets], n[risk.TableProtections])
+	}
+	return nil
+}
+
+// following is what a replica has besides the parts: of the ledger its last leaf,
+// and the hashes from which the tree goes on; and its position.
+func following(head *imageHead) ([]pair, error) {
+	m, list := *head.meta, []pair(nil)
+	if size := m.edge.Size(); size > 0 {
+		m.from = size - 1
+		list = append(list, pair{numbered(prefixLeaf, size-1), head.leaf})
+		before := head.before
+		for _, t := range before.Subtrees() {
+			list = append(list, pair{numbered(prefixHash, ledger.StoredIndex(t.Level, t.N)), append([]byte(nil), t.Hash[:]...)})
+		}
+		at := ledger.StoredCount(size - 1)
+		for i, h := range before.Append(nil, ledger.LeafHash(head.leaf)) {
+			list = append(list, pair{numbered(prefixHash, uint64(at)+uint64(i)), append([]byte(nil), h[:]...)})
+		}
+	}
+	encoded, err := m.encode()
+	if err != nil {
+		return nil, err
+	}
+	list = append(list, pair{[]byte(keyMeta), encoded}, pair{numbered(prefixCut, m.version()), nil})
+	slices.SortFunc(list, func(a, b pair) int { return bytes.Compare(a.key, b.key) })
+	return list, nil
+}
+
+// join adds another multiset's lanes.
+func (l *Lanes) join(o *Lanes) {
+	for i, b := range o {
+		a := l[i]
+		l[i] = ((a & lowBits) + (b & lowBits)) ^ ((a ^ b) & highBits)
+	}
+}
