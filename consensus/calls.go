@@ -22,7 +22,9 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 	err = cmp.Or(err, t.terms.within(resp.Term), t.mayUnseat(string(id), args.Term, resp.Term))
 	if err == nil && resp.Term == args.Term {
 		asked.last, asked.agreed = resp.LastLog, resp.Success
-		asked.matched = matched(args, resp)
+		if asked.matched = matched(args, resp); asked.matched > 0 {
+			t.hints.agreed(id, args, asked.matched)
+		}
 		t.peers.note(string(id), asked)
 	}
 	if err != nil && strings.Contains(err.Error(), notAdmitted) {
@@ -45,7 +47,7 @@ func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAd
 	if err != nil {
 		return nil, err
 	}
-	return t.newPipeline(inner, func(answer raft.AppendFuture) {
+	p := t.newPipeline(inner, func(answer raft.AppendFuture) {
 		args, resp := answer.Request(), answer.Response()
 		if t.mayUnseat(string(id), args.Term, resp.Term) != nil {
 			resp.Term = args.Term // it is no success; raft asks again, and hears the error then
@@ -53,7 +55,9 @@ func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAd
 		if n := matched(args, resp); n > 0 {
 			t.peers.note(string(id), contact{term: args.Term, matched: n})
 		}
-	}), nil
+	})
+	p.begin(id)
+	return p, nil
 }
 
 func (t *transport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {

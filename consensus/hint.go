@@ -33,6 +33,7 @@ type hints struct {
 	newest atomic.Pointer[commit]
 	mu     sync.Mutex
 	lines  map[*pipeline]struct{}
+	before sync.Map // by server: raft's last message to it outside of a pipeline that it agreed to, *raft.AppendEntriesRequest without entries
 }
 
 type commit struct{ index, term uint64 }
@@ -60,6 +61,21 @@ func (h *hints) add(p *pipeline) {
 		h.lines = map[*pipeline]struct{}{}
 	}
 	h.lines[p] = struct{}{}
+}
+
+// agreed notes a message outside of a pipeline: raft sends a server's first ones so, and
+// after a broken connection, and begins a pipeline behind the first success. What that
+// message brought may be committed before raft has anything to send through the pipeline.
+func (h *hints) agreed(id raft.ServerID, args *raft.AppendEntriesRequest, matched uint64) {
+	h.before.Store(id, &raft.AppendEntriesRequest{RPCHeader: args.RPCHeader, Term: args.Term, PrevLogEntry: matched, LeaderCommitIndex: args.LeaderCommitIndex})
+}
+
+// begin takes up what came before the pipeline.
+func (p *pipeline) begin(id raft.ServerID) {
+	if args, ok := p.hints.before.LoadAndDelete(id); ok {
+		p.state.sending(args.(*raft.AppendEntriesRequest))
+		p.poke()
+	}
 }
 
 func (h *hints) remove(p *pipeline) {

@@ -159,3 +159,16 @@ func TestRaftHasTwoMessagesUnderWay(t *testing.T) {
 		}
 	})
 }
+
+// Raft sends the first entry behind a broken connection outside of a pipeline.
+func TestACommitOfWhatWentBeforeThePipelineIsHintedAt(t *testing.T) {
+	inPipe(t, func(t *testing.T, p *pipeline, inner *line, heard func() int) {
+		p.hints.agreed("s2", entries(5, 10), 5)
+		p.hints.newest.Store(&commit{5, 1}) // before the pipeline was there
+		p.begin("s2")
+		synctest.Wait()
+		if len(inner.sent) != 1 || inner.lastHint() != 5 {
+			t.Errorf("%d messages; want the hint at 5", len(inner.sent))
+		}
+	})
+}
