@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -367,6 +368,42 @@ func TestInspect(t *testing.T) {
 	defer log.Close()
 	if _, err := Inspect(dir); err == nil || errors.Is(err, ErrDamaged) {
 		t.Fatalf("a log that is open elsewhere answers %v", err)
+	}
+}
+
+// Who starts the server right after need not read the log twice: a glance sees its
+// ends, and the start what is wrong between them.
+func TestAGlanceReadsTheEndsOfALog(t *testing.T) {
+	dir := t.TempDir()
+	log := open(t, dir)
+	appendTo(t, log, 1, 9)
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want, err := Inspect(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*.wal"))
+	if err != nil || len(names) != 1 {
+		t.Fatal(names, err)
+	}
+	data, err := os.ReadFile(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(bytes.TrimRight(data, "\x00"))/2] ^= 1
+	if err := os.WriteFile(names[0], data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if held, err := Glance(dir); err != nil || held != want {
+		t.Errorf("a glance sees %+v (%v), want %+v", held, err, want)
+	}
+	if _, err := Inspect(dir); !errors.Is(err, ErrDamaged) {
+		t.Errorf("the log is %v", err)
+	}
+	if log, err := openLog(dir, quiet()); !errors.Is(err, ErrDamaged) {
+		t.Errorf("the start took it: %v", errors.Join(err, log.Close()))
 	}
 }
 

@@ -25,12 +25,28 @@ type Held struct {
 // Damage is ErrDamaged. A log that was put back from a copy is whole, and merely
 // old: only who remembers how far it had come can tell.
 func Inspect(dir string) (held Held, err error) {
-	err = inspect(dir, func(log logStore) (err error) { held, err = holdings(log); return err })
+	err = inspect(dir, verifyLog, func(log logStore) (err error) { held, err = holdings(log); return err })
 	return held, err
 }
 
+// Glance is Inspect for who is about to start the server: it reads the ends of the
+// log, for Start reads all of it.
+func Glance(dir string) (held Held, err error) {
+	unread := func(raft.LogStore) error { return nil }
+	err = inspect(dir, unread, func(log logStore) (err error) { held, err = holdings(log); return asDamageOf(err) })
+	return held, err
+}
+
+// asDamageOf is asDamage for what may be no error.
+func asDamageOf(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("consensus: inspect the log: %w", asDamage(err))
+}
+
 // inspect opens a log for a look at it; one that is not there is not read.
-func inspect(dir string, read func(logStore) error) error {
+func inspect(dir string, verify func(raft.LogStore) error, read func(logStore) error) error {
 	_, err := os.Stat(dir)
 	fresh := errors.Is(err, fs.ErrNotExist)
 	if err == nil {
@@ -42,7 +58,7 @@ func inspect(dir string, read func(logStore) error) error {
 	if err != nil {
 		return fmt.Errorf("consensus: inspect the log: %w", err)
 	}
-	log, err := openLog(filepath.Clean(dir), newBridge(slog.New(slog.DiscardHandler)))
+	log, err := openLogUpTo(filepath.Clean(dir), newBridge(slog.New(slog.DiscardHandler)), verify)
 	if err != nil {
 		return fmt.Errorf("consensus: %w", err)
 	}
@@ -63,7 +79,7 @@ type Prospect struct{ Log, State, Last Reach }
 func Foresee(dir string, at Position) (Prospect, error) {
 	state := Reach{Term: at.Term, Index: at.Index}
 	p := Prospect{State: state, Last: state}
-	err := inspect(dir, func(log logStore) error {
+	err := inspect(dir, verifyLog, func(log logStore) error {
 		held, err := holdings(log)
 		if err != nil {
 			return err

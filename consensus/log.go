@@ -30,8 +30,14 @@ type logStore interface {
 var segmentSize = wal.DefaultSegmentSize
 
 // openLog opens the log in a directory, or makes an empty one, and reads all of
-// it: what it returns is whole. It panics never, whatever the files hold.
-func openLog(dir string, logger *bridge) (store logStore, err error) {
+// it: what it returns is whole.
+func openLog(dir string, logger *bridge) (logStore, error) {
+	return openLogUpTo(dir, logger, verifyLog)
+}
+
+// openLogUpTo opens a log and reads of it what verify reads. It panics never,
+// whatever the files hold.
+func openLogUpTo(dir string, logger *bridge, verify func(raft.LogStore) error) (store logStore, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w: %v", ErrDamaged, r)
@@ -47,14 +53,14 @@ func openLog(dir string, logger *bridge) (store logStore, err error) {
 	if err != nil {
 		return nil, err
 	}
-	log, err := openLocked(dir, logger)
+	log, err := openLocked(dir, logger, verify)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return lockedLog{log, lock}, nil
 }
 
-func openLocked(dir string, logger *bridge) (*markedLog, error) {
+func openLocked(dir string, logger *bridge, verify func(raft.LogStore) error) (*markedLog, error) {
 	fresh, err := isFresh(dir)
 	if err != nil {
 		return nil, err
@@ -75,7 +81,7 @@ func openLocked(dir string, logger *bridge) (*markedLog, error) {
 		err = mark.check()
 	}
 	if err == nil {
-		err = verifyLog(log)
+		err = verify(log)
 	}
 	if err != nil {
 		return nil, errors.Join(err, mark.Close())

@@ -54,9 +54,10 @@ func (n *Node) startOrder() error {
 	return nil
 }
 
-// dataReach is how far log and state go, before raft runs.
+// dataReach is how far log and state go, before raft runs. Whether all of the log is
+// sound, its start tells.
 func (n *Node) dataReach() (reach, error) {
-	held, err := consensus.Inspect(filepath.Join(n.cfg.Data, "raft"))
+	held, err := consensus.Glance(filepath.Join(n.cfg.Data, "raft"))
 	if err != nil {
 		return reach{}, err
 	}

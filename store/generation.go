@@ -70,6 +70,9 @@ func openGeneration(dir string, o Options) (g *generation, err error) {
 	// it longer; so we look before.
 	empty := emptyFiles(dir)
 	options := badgerOptions(dir, o.MemTableBytes, o.Logger)
+	if o.tableBytes > 0 {
+		options = options.WithBaseTableSize(o.tableBytes)
+	}
 	rest, err := prepare(dir, options)
 	if err != nil {
 		return nil, err

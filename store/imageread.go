@@ -31,17 +31,19 @@ type imageHead struct {
 
 // imageReader takes an image apart and trusts nothing in it.
 type imageReader struct {
-	in   *bufio.Reader
-	hash hash.Hash
-	last []byte // the key before
+	in    *bufio.Reader
+	hash  hash.Hash
+	last  []byte // the key before
+	short [4]byte
 }
 
 func newImageReader(in io.Reader) *imageReader {
 	return &imageReader{in: bufio.NewReaderSize(in, 1<<20), hash: sha256.New()}
 }
 
-func (r *imageReader) take(n int) ([]byte, error) {
-	part := make([]byte, n)
+func (r *imageReader) take(n int) ([]byte, error) { return r.fill(make([]byte, n)) }
+
+func (r *imageReader) fill(part []byte) ([]byte, error) {
 	if err := readAll(r.in, part); err != nil {
 		return nil, err
 	}
@@ -60,7 +62,7 @@ func readAll(in io.Reader, part []byte) error {
 
 // long reads a part of bounded length, so that no length makes us reserve more.
 func (r *imageReader) long(limit uint32) ([]byte, error) {
-	head, err := r.take(4)
+	head, err := r.fill(r.short[:4])
 	if err != nil {
 		return nil, err
 	}
@@ -136,11 +138,12 @@ func (h *imageHead) check() error {
 
 // next gives a part; a nil key at the end, after the checksum has been compared.
 func (r *imageReader) next() (key, value []byte, err error) {
-	kind, err := r.take(1)
+	head, err := r.fill(r.short[:1])
 	if err != nil {
 		return nil, nil, err
 	}
-	if kind[0] == 0 {
+	kind := head[0]
+	if kind == 0 {
 		return nil, nil, r.end()
 	}
 	if key, err = r.long(maxImageKey); err != nil {
@@ -149,7 +152,7 @@ func (r *imageReader) next() (key, value []byte, err error) {
 	if value, err = r.long(maxImageValue); err != nil {
 		return nil, nil, err
 	}
-	if len(key) == 0 || key[0] != kind[0] || !wellFormed(key) {
+	if len(key) == 0 || key[0] != kind || !wellFormed(key) {
 		return nil, nil, badImage("it has a part of a kind that is not known")
 	}
 	if bytes.Compare(key, r.last) <= 0 {

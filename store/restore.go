@@ -148,6 +148,9 @@ func (s *Store) build(dir string, image io.Reader, want *Position) (m *meta, err
 	if !s.opts.Network.IsZero() && head.network != s.opts.Network && len(head.leaf) > 0 {
 		return nil, badImage("it is of network %s, not %s", head.network, s.opts.Network)
 	}
+	if err := s.fill(dir, r, head); err != nil {
+		return nil, err
+	}
 	gen, err := openGeneration(dir, s.opts)
 	if err != nil {
 		return nil, err
@@ -158,9 +161,6 @@ func (s *Store) build(dir string, image io.Reader, want *Position) (m *meta, err
 		}
 	}()
 	defer gen.caught(&err)
-	if err := load(gen, r, head); err != nil {
-		return nil, err
-	}
 	if m, err = loadMeta(gen); err != nil {
 		return nil, err
 	}
@@ -173,6 +173,24 @@ func (s *Store) build(dir string, image io.Reader, want *Position) (m *meta, err
 	// If we crash here, the new directory is swept aside at the next start.
 	fault.Point("store: restore built")
 	return m, gen.sync(m.position)
+}
+
+// loadedTableBytes is a 32nd of the tables that an image becomes. Up to 16 are put
+// together at a time, in twice their room each: with badger's own size that was more
+// than a gigabyte.
+const loadedTableBytes = 256 << 10
+
+// fill writes the parts of an image into a directory.
+func (s *Store) fill(dir string, r *imageReader, head *imageHead) (err error) {
+	o := s.opts
+	o.tableBytes = loadedTableBytes
+	gen, err := openGeneration(dir, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, gen.close()) }()
+	defer gen.caught(&err)
+	return load(gen, r, head)
 }
 
 // verify reads the new state as checks will. The digest holds neither links nor

@@ -42,6 +42,8 @@ type Options struct {
 	// an image is written, comes in, or becomes a state. Nil always has room.
 	Room func(bytes uint64) error
 
+	tableBytes int64 // of badger's smallest tables; zero is badger's own
+
 	alter func(key, record []byte) []byte // tests change a record on its way to disk
 }
 
