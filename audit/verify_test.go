@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -342,7 +343,7 @@ func tamper(t *testing.T, state string) (key []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	value[len(value)/2] ^= 1
+	value[2+binary.BigEndian.Uint16(value)/2] ^= 1 // its length stands before the record
 	if err := txn.Set(key, value); err != nil {
 		t.Fatal(err)
 	}

@@ -173,15 +173,7 @@ func TestDiskThatNeverReturns(t *testing.T) {
 	})
 }
 
-// readFromDisk has raft read each entry from the disk, also the newest ones.
-func readFromDisk(t *testing.T) {
-	old := cachedEntries
-	cachedEntries = 0
-	t.Cleanup(func() { cachedEntries = old })
-}
-
 func TestDamageMetByALeaderEndsIt(t *testing.T) {
-	readFromDisk(t)
 	inBubble(t, func(t *testing.T, n *network) {
 		n.found(3)
 		leader := n.leader()
@@ -224,7 +216,6 @@ func TestDamageWhileApplyingEndsTheProcess(t *testing.T) {
 		}
 		return
 	}
-	readFromDisk(t)
 	inBubble(t, func(t *testing.T, n *network) {
 		n.found(3)
 		leader := n.leader()

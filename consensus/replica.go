@@ -251,11 +251,6 @@ func Start(cfg Config, machine Machine) (*Replica, error) {
 	return r, nil
 }
 
-// cachedEntries is how many of the newest entries raft need not read from the disk
-// again, to send them to others or to apply them. As many as one message carries, so
-// that they hold at most 16 MiB. Tests of a damaged disk set it to zero, for none.
-var cachedEntries = maxAppendEntries
-
 // startRaft turns the panics with which raft meets its disk into errors.
 func (r *Replica) startRaft(machine Machine, logger *bridge, notify chan<- bool) (err error) {
 	defer func() {
@@ -270,14 +265,8 @@ func (r *Replica) startRaft(machine Machine, logger *bridge, notify chan<- bool)
 		}
 	}()
 	kept := &kept{}
-	var log raft.LogStore = guardedLog{r.disk, r.delivery, kept, r.fate}
-	if cachedEntries > 0 {
-		if log, err = raft.NewLogCache(cachedEntries, log); err != nil {
-			return err
-		}
-	}
-	r.raft, err = raft.NewRaft(r.cfg.raftConfig(logger, notify), r.delivery, log, r.terms,
-		newImages(machine, &r.delivery.counts, kept, r.stopping), r.trans)
+	r.raft, err = raft.NewRaft(r.cfg.raftConfig(logger, notify), r.delivery, guardedLog{r.disk, r.delivery, kept, r.fate},
+		r.terms, newImages(machine, &r.delivery.counts, kept, r.stopping), r.trans)
 	if err == nil {
 		servers := r.Servers
 		r.trans.servers.Store(&servers)
