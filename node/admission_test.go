@@ -184,8 +184,8 @@ func TestARefusalSaysWhenToComeAgain(t *testing.T) {
 	}
 }
 
-// mailbag is a stream of messages, all of which come before the first answer is taken.
-type mailbag struct {
+// mailStream is a stream of messages, all of which come before the first answer is taken.
+type mailStream struct {
 	ctx     context.Context
 	all     [][]byte
 	read    chan struct{} // closed when all are read
@@ -194,9 +194,9 @@ type mailbag struct {
 	answers []*apiv1.CheckBatchResponse
 }
 
-func (l *mailbag) Context() context.Context { return l.ctx }
+func (l *mailStream) Context() context.Context { return l.ctx }
 
-func (l *mailbag) RecvMsg(m any) error {
+func (l *mailStream) RecvMsg(m any) error {
 	if l.next == len(l.all) {
 		close(l.read)
 		return io.EOF
@@ -206,7 +206,7 @@ func (l *mailbag) RecvMsg(m any) error {
 	return nil
 }
 
-func (l *mailbag) SendMsg(m any) error {
+func (l *mailStream) SendMsg(m any) error {
 	answer := &apiv1.CheckBatchResponse{}
 	if err := answer.UnmarshalVT(append([]byte(nil), m.(*rawResponse).data...)); err != nil {
 		return err
@@ -226,10 +226,10 @@ func TestAStreamRefusesWhatHasWaitedTooLong(t *testing.T) {
 	now := int64(0)
 	s.admission = newAdmission(checkWait, func() int64 { return now }, d.metrics.refused)
 	const messages, each = 100, 2
-	l := &mailbag{ctx: t.Context(), read: make(chan struct{}), onFirst: func() { now = int64(checkWait) + 1 }}
+	l := &mailStream{ctx: t.Context(), read: make(chan struct{}), onFirst: func() { now = int64(checkWait) + 1 }}
 	batch := &apiv1.CheckBatchRequest{}
 	for range each {
-		batch.Checks = append(batch.Checks, &apiv1.CheckRequest{Subjects: []*apiv1.Subject{{Kind: "phone", Value: "13800138000"}}})
+		batch.Checks = append(batch.Checks, &apiv1.CheckRequest{ScopesVersion: 1 << 40, Subjects: []*apiv1.Subject{{Kind: "phone"}}})
 	}
 	data, err := batch.MarshalVT()
 	if err != nil {
