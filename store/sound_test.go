@@ -15,7 +15,7 @@ func manyTables(t testing.TB, dir string) (w *world, bulky, other []tableRef) {
 	t.Helper()
 	w = newWorld()
 	const each = 256
-	for i := range 48 {
+	for i := range 128 {
 		var items []risk.Item
 		var bodies []risk.Body
 		for n := i * each; n < (i+1)*each; n++ {
