@@ -211,7 +211,11 @@ func (s *asking) give() (full, ok bool) {
 // that it goes on.
 func (s *asking) take(o outcome) (*apiv1.CheckResponse, error) {
 	if o.err == nil {
-		return s.read(o)
+		answer, err := s.read(o)
+		if status.Code(err) != codes.ResourceExhausted {
+			return answer, err
+		}
+		o.err = err // of this check alone; the stream goes on
 	}
 	if s.asker.ctx.Err() != nil {
 		return nil, ErrAskerClosed
@@ -244,6 +248,8 @@ func (s *asking) read(o outcome) (*apiv1.CheckResponse, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("answer of %s: %w", o.lane.node.address, err)
+	case answer.ErrorCode == uint32(codes.ResourceExhausted):
+		return nil, status.Error(codes.ResourceExhausted, answer.Error)
 	case answer.Error != "":
 		return nil, explain(o.lane.node.address, status.Error(codes.InvalidArgument, answer.Error))
 	case answer.Advice == "" || answer.Stale && answer.Advice == risk.Allow.String():

@@ -162,7 +162,14 @@ type gauge struct {
 
 // note counts what came back for a question; what did not come is an error.
 func (g *gauge) note(started time.Time, asked *loadQuestion, out *loadAnswer) {
-	g.took(started, int64(out.checks), int64(out.errs+max(asked.checks-out.checks, out.checks-asked.checks)))
+	if out.refused > 0 {
+		g.mu.Lock()
+		g.refused += int64(out.refused)
+		g.mu.Unlock()
+	}
+	if answered := out.checks - out.refused; answered > 0 {
+		g.took(started, int64(answered), int64(out.errs+max(asked.checks-out.checks, out.checks-asked.checks)))
+	}
 }
 
 func (g *gauge) took(started time.Time, checks, errors int64) {

@@ -32,14 +32,15 @@ func newLoadQuestion(m *apiv1.CheckBatchRequest, unary bool) (*loadQuestion, err
 }
 
 // loadAnswer counts the answers in a message, and those among them that are none: with
-// an error, or without advice and the state that it came from.
+// an error, or without advice and the state that it came from. One that the node had no
+// time for is refused, and no error.
 type loadAnswer struct {
-	unary        bool
-	checks, errs int
+	unary                 bool
+	checks, errs, refused int
 }
 
 func (a *loadAnswer) read(data []byte) error {
-	a.checks, a.errs = 0, 0
+	a.checks, a.errs, a.refused = 0, 0, 0
 	if a.unary {
 		return a.one(data)
 	}
@@ -53,7 +54,7 @@ func (a *loadAnswer) read(data []byte) error {
 
 // one reads a CheckResponse; the numbers are those of check.proto.
 func (a *loadAnswer) one(data []byte) error {
-	var advice, root, failed bool
+	var advice, root, failed, refused bool
 	err := eachField(data, func(number protowire.Number, value []byte) error {
 		switch number {
 		case 1:
@@ -62,11 +63,16 @@ func (a *loadAnswer) one(data []byte) error {
 			root = len(value) == 32
 		case 13:
 			failed = len(value) > 0
+		case 17: // when to ask again
+			refused = true
 		}
 		return nil
 	})
 	a.checks++
-	if failed || !advice || !root {
+	switch {
+	case failed && refused:
+		a.refused++
+	case failed || !advice || !root:
 		a.errs++
 	}
 	return err

@@ -120,7 +120,7 @@ func BenchmarkBatch(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for i := 0; i < b.N; i += benchBatch {
-				if err := service.batch(b.Context(), messages[i/benchBatch%len(messages)], who, out); err != nil {
+				if _, err := service.batch(b.Context(), messages[i/benchBatch%len(messages)], who, out); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"io"
 	"sync"
 	"time"
 
@@ -24,8 +23,9 @@ const maxBatch = 1024
 // before anything else looks at the request.
 type checkService struct {
 	apiv1.UnimplementedChecksServer
-	node    *Node
-	scratch sync.Pool // of *checkScratch
+	node      *Node
+	admission *admission
+	scratch   sync.Pool // of *checkScratch
 }
 
 // checkScratch is what one check needs and the next can use again.
@@ -39,7 +39,7 @@ type checkScratch struct {
 }
 
 func newCheckService(n *Node) *checkService {
-	s := &checkService{node: n}
+	s := &checkService{node: n, admission: newAdmission(n.cfg.Limits.CheckWait, monotonic(), n.metrics.refused)}
 	s.scratch.New = func() any { return &checkScratch{} }
 	return s
 }
@@ -58,6 +58,9 @@ var checksDesc = func() *grpc.ServiceDesc {
 // rawMethod is what the generated code does for a method, with a request of bytes.
 func rawMethod(name, full string, answer func(*checkService, context.Context, []byte) (any, error)) grpc.MethodDesc {
 	return grpc.MethodDesc{MethodName: name, Handler: func(srv any, ctx context.Context, decode func(any) error, before grpc.UnaryServerInterceptor) (any, error) {
+		if err := srv.(*checkService).admission.begin(ctx); err != nil {
+			return nil, err
+		}
 		in := &rawRequest{}
 		defer in.free()
 		if err := decode(in); err != nil {
@@ -90,35 +93,20 @@ func (s *checkService) one(ctx context.Context, request []byte) (any, error) {
 // many answers a CheckBatchRequest.
 func (s *checkService) many(ctx context.Context, request []byte) (any, error) {
 	out := &rawResponse{}
-	return out, s.batch(ctx, request, callerOf(ctx), out)
+	_, err := s.batch(ctx, request, callerOf(ctx), out)
+	return out, err
 }
 
 func (s *checkService) CheckStream(stream grpc.BidiStreamingServer[apiv1.CheckBatchRequest, apiv1.CheckBatchResponse]) error {
-	who := callerOf(stream.Context())
-	in, out := &rawRequest{}, &rawResponse{}
-	defer in.free()
-	for {
-		err := stream.RecvMsg(in)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := s.batch(stream.Context(), in.data, who, out); err != nil {
-			return err
-		}
-		if err := stream.SendMsg(out); err != nil {
-			return err
-		}
-	}
+	return s.serve(stream)
 }
 
 // batch answers each check by itself: one that cannot be asked gets an error in
 // its place. What concerns the whole node, such as a state that is not reached,
-// fails the batch.
-func (s *checkService) batch(ctx context.Context, request []byte, who Identity, out *rawResponse) error {
-	begin, count := time.Now(), 0
+// fails the batch, and so does a caller who has stopped waiting. It gives the number of
+// checks.
+func (s *checkService) batch(ctx context.Context, request []byte, who Identity, out *rawResponse) (count int, err error) {
+	begin := time.Now()
 	out.data = out.data[:0]
 	scratch := s.scratch.Get().(*checkScratch)
 	defer s.scratch.Put(scratch)
@@ -129,7 +117,11 @@ func (s *checkService) batch(ctx context.Context, request []byte, who Identity, 
 			break
 		}
 		if count++; count > maxBatch {
-			return status.Errorf(codes.InvalidArgument, "checks: more than %d in one message; at most %d are allowed", maxBatch, maxBatch)
+			return count, errTooMany
+		}
+		if count%expiredEvery == 0 && ctx.Err() != nil {
+			s.admission.expired.Inc()
+			return count, status.FromContextError(ctx.Err()).Err()
 		}
 		one := f.bytes()
 		if f.err != nil {
@@ -138,7 +130,7 @@ func (s *checkService) batch(ctx context.Context, request []byte, who Identity, 
 		if err := s.answer(ctx, scratch, one, who, &scratch.reply); err != nil {
 			s.node.metrics.failed.Inc()
 			if status.Code(err) != codes.InvalidArgument {
-				return err
+				return count, err
 			}
 			scratch.reply.message.Reset()
 			scratch.reply.message.Error = status.Convert(err).Message()
@@ -146,10 +138,10 @@ func (s *checkService) batch(ctx context.Context, request []byte, who Identity, 
 		out.add(&scratch.reply.message)
 	}
 	if f.err != nil {
-		return status.Error(codes.InvalidArgument, f.err.Error())
+		return count, status.Error(codes.InvalidArgument, f.err.Error())
 	}
 	s.node.metrics.took(begin, count)
-	return nil
+	return count, nil
 }
 
 // answerMessage is for those inside this process that have a message.

@@ -161,6 +161,10 @@ type LimitsConfig struct {
 	Message         int           `koanf:"message"`     // bytes of one request
 	SubmitWait      time.Duration `koanf:"submit_wait"` // longest wait for a receipt
 	SizeWait        time.Duration `koanf:"size_wait"`   // longest wait for min_size
+	// CheckWait is how long a check may wait for its turn while many others do. What
+	// would wait for longer is refused at once (RESOURCE_EXHAUSTED), so that an overload
+	// costs those answers that are too many and does not make all of them late.
+	CheckWait time.Duration `koanf:"check_wait"`
 }
 
 // LogConfig says how the node writes its log, to standard error.
@@ -181,7 +185,7 @@ func DefaultConfig() Config {
 			CommitTimeout: 20 * time.Millisecond, TrailingLogs: 8192, SnapshotThreshold: 8192,
 			SnapshotInterval: 2 * time.Minute},
 		Limits: LimitsConfig{Streams: 1024, Connections: 4096, ConnectionsEach: 512, Message: 4 << 20,
-			SubmitWait: 10 * time.Second, SizeWait: 2 * time.Second},
+			SubmitWait: 10 * time.Second, SizeWait: 2 * time.Second, CheckWait: 10 * time.Millisecond},
 		Log:      LogConfig{Level: "info", Format: "text"},
 		Dynamics: DynamicsConfig{Subjects: 32_768},
 	}
@@ -379,7 +383,7 @@ func (c *Config) checkDirectories() error {
 
 func (l *LimitsConfig) check() error {
 	for key, limit := range map[string]int64{"streams": int64(l.Streams), "connections": int64(l.Connections), "connections_each": int64(l.ConnectionsEach),
-		"submit_wait": int64(l.SubmitWait), "size_wait": int64(l.SizeWait)} {
+		"submit_wait": int64(l.SubmitWait), "size_wait": int64(l.SizeWait), "check_wait": int64(l.CheckWait)} {
 		if limit <= 0 {
 			return fmt.Errorf("config: limits.%s: is not more than 0, so nobody would be answered; leave it out for the default", key)
 		}

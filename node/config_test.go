@@ -67,6 +67,7 @@ func TestBadConfigIsRefusedByTheKey(t *testing.T) {
 		"not a number":      {add: "limits: {streams: x, message: y}\n", want: "'limits.streams'"},
 		"negative streams":  {add: "limits: {streams: -1}\n", want: "limits.streams"},
 		"no connection":     {add: "limits: {connections: 0}\n", want: "limits.connections"},
+		"no turn":           {add: "limits: {check_wait: 0s}\n", want: "limits.check_wait"},
 		"no wait":           {add: "limits: {size_wait: -1s}\n", want: "limits.size_wait"},
 		"short message":     {add: "limits: {message: 1000}\n", want: "limits.message"},
 		"unknown variable":  {env: "RISKNET_NODE_NONSENSE", want: "RISKNET_NODE_NONSENSE"},

@@ -10,8 +10,6 @@ import (
 	"runtime"
 	"testing"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // silent opens connections that say nothing.
@@ -69,7 +67,7 @@ func TestWhenAllAreKnownTheNewcomerIsClosed(t *testing.T) {
 func TestTenThousandIdleConnectionsCostLittle(t *testing.T) {
 	n := newCompany(t)
 	n.cfg, n.health, n.closing = DefaultConfig(), newHealth(), make(chan struct{})
-	n.metrics = &metrics{registry: prometheus.NewRegistry()}
+	n.metrics = newMetrics(n.Node)
 	n.creds.lines.each = n.cfg.Limits.ConnectionsEach
 	guest := n.credentials("n2")
 	var silenced []net.Conn

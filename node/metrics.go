@@ -15,6 +15,7 @@ type metrics struct {
 	registry *prometheus.Registry
 	checks   [risk.Deny + 1]prometheus.Counter
 	failed   prometheus.Counter
+	refused  *prometheus.CounterVec // see admission
 	latency  prometheus.Histogram
 	submits  *prometheus.CounterVec
 }
@@ -30,6 +31,9 @@ func newMetrics(n *Node) *metrics {
 	m.failed = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "risknet_checks_failed_total", Help: "Checks that could not be asked: bad input, or a state that was not reached in time.",
 	})
+	m.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "risknet_checks_refused_total", Help: "Calls and messages of streams that were not looked at, by why: too many wait (door), it has waited for too long (late), its caller has stopped waiting (expired).",
+	}, []string{"why"})
 	m.latency = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "risknet_check_seconds", Help: "Time inside the node for one check; for a batch, its time divided by its checks.",
 		Buckets: []float64{1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 1e-1, 1},
@@ -37,7 +41,7 @@ func newMetrics(n *Node) *metrics {
 	m.submits = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "risknet_commands_total", Help: "Commands submitted to this node, by result.",
 	}, []string{"result"})
-	m.registry.MustRegister(checks, m.failed, m.latency, m.submits,
+	m.registry.MustRegister(checks, m.failed, m.refused, m.latency, m.submits,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.gauges(n)
 	return m

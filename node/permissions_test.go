@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/risknet/risknet/risk"
 )
 
@@ -21,9 +19,9 @@ func doors(t *testing.T) []string {
 	t.Helper()
 	n := newCompany(t).Node
 	n.cfg.Development = true
-	n.health, n.metrics = newHealth(), &metrics{registry: prometheus.NewRegistry()}
+	n.health, n.metrics = newHealth(), newMetrics(n)
 	list := []string{doorRaft, doorRaw, doorRedis}
-	for service, info := range n.newServer().GetServiceInfo() {
+	for service, info := range n.newServer(newCheckService(n)).GetServiceInfo() {
 		for _, method := range info.Methods {
 			list = append(list, "/"+service+"/"+method.Name)
 		}

@@ -125,7 +125,7 @@ func FuzzCommand(f *testing.F) {
 	f.Add([]byte("*1\r\n$-2\r\n"))
 	f.Add([]byte("*3\r\n$9\r\nSISMEMBER\r\n$:\r\nrisk:phone\r\n$1\r\nx\r\n"))
 	f.Add([]byte("PING\r\n"))
-	door := newRedisDoor(&Node{})
+	door := newRedisDoor(&Node{metrics: newMetrics(&Node{})})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		args, size, err := readCommand(data, nil)
 		if size > len(data) || err != nil && size != 0 && data[0] == '*' {

@@ -18,8 +18,9 @@ import (
 )
 
 // newServer makes the gRPC server with every bound that gRPC leaves open.
-func (n *Node) newServer() *grpc.Server {
+func (n *Node) newServer(checks *checkService) *grpc.Server {
 	server := grpc.NewServer(
+		grpc.InTapHandle(checks.admission.door),
 		grpc.Creds(credentials.NewTLS(n.creds.ServerTLS(atAPI))),
 		grpc.ForceServerCodecV2(newWireCodec()),
 		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))), // their stacks have grown already
@@ -30,7 +31,7 @@ func (n *Node) newServer() *grpc.Server {
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 10 * time.Minute, Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.UnaryInterceptor(n.admitUnary),
 		grpc.StreamInterceptor(n.admitStream))
-	server.RegisterService(checksDesc, newCheckService(n))
+	server.RegisterService(checksDesc, checks)
 	apiv1.RegisterAlertsServer(server, &alertService{node: n})
 	apiv1.RegisterCommandsServer(server, &commandService{node: n})
 	apiv1.RegisterRegistryServer(server, &registryService{node: n})
@@ -71,7 +72,7 @@ func certified(p *peer.Peer) Identity {
 // serveAPI answers gRPC until the context ends; calls under way get a moment to
 // finish.
 func (n *Node) serveAPI(ctx context.Context) error {
-	server := n.newServer()
+	server := n.newServer(newCheckService(n))
 	defer server.Stop() // its workers live until then, also where Serve ends by itself
 	defer context.AfterFunc(ctx, func() {
 		close(n.closing)

@@ -11,7 +11,7 @@ import (
 // A node whose API listener is gone leaves nothing running behind.
 func TestTheAPIThatCannotBeServedLeavesNothingRunning(t *testing.T) {
 	n := newCompany(t).Node
-	n.health = health.NewServer()
+	n.health, n.metrics = health.NewServer(), newMetrics(n)
 	before := goleak.IgnoreCurrent()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -424,7 +424,12 @@ type CheckResponse struct {
 	// be enforced.
 	Unenforced bool `protobuf:"varint,14,opt,name=unenforced,proto3" json:"unenforced,omitempty"`
 	// For each subject that is listed: what its listings come to together.
-	Weights       []*Weight `protobuf:"bytes,15,rep,name=weights,proto3" json:"weights,omitempty"`
+	Weights []*Weight `protobuf:"bytes,15,rep,name=weights,proto3" json:"weights,omitempty"`
+	// With error: why, as a google.rpc.Code. RESOURCE_EXHAUSTED: the node has more to
+	// answer than it can, and this question was not looked at.
+	ErrorCode uint32 `protobuf:"varint,16,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
+	// With RESOURCE_EXHAUSTED: how long to wait before asking this node again.
+	RetryAfterMs  int64 `protobuf:"varint,17,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -562,6 +567,20 @@ func (x *CheckResponse) GetWeights() []*Weight {
 		return x.Weights
 	}
 	return nil
+}
+
+func (x *CheckResponse) GetErrorCode() uint32 {
+	if x != nil {
+		return x.ErrorCode
+	}
+	return 0
+}
+
+func (x *CheckResponse) GetRetryAfterMs() int64 {
+	if x != nil {
+		return x.RetryAfterMs
+	}
+	return 0
 }
 
 // Weight is what the listings of one subject come to under the network's policy.
@@ -1273,7 +1292,7 @@ const file_v1_check_proto_rawDesc = "" +
 	"\n" +
 	"max_age_ms\x18\x04 \x01(\x03R\bmaxAgeMs\x12%\n" +
 	"\x0escopes_version\x18\x05 \x01(\x04R\rscopesVersion\x12\x18\n" +
-	"\aexplain\x18\x06 \x01(\bR\aexplain\"\xcd\x03\n" +
+	"\aexplain\x18\x06 \x01(\bR\aexplain\"\x92\x04\n" +
 	"\rCheckResponse\x12\x16\n" +
 	"\x06advice\x18\x01 \x01(\tR\x06advice\x12\x16\n" +
 	"\x06listed\x18\x02 \x01(\bR\x06listed\x12,\n" +
@@ -1293,7 +1312,10 @@ const file_v1_check_proto_rawDesc = "" +
 	"\n" +
 	"unenforced\x18\x0e \x01(\bR\n" +
 	"unenforced\x12,\n" +
-	"\aweights\x18\x0f \x03(\v2\x12.risknet.v1.WeightR\aweights\"\xde\x01\n" +
+	"\aweights\x18\x0f \x03(\v2\x12.risknet.v1.WeightR\aweights\x12\x1d\n" +
+	"\n" +
+	"error_code\x18\x10 \x01(\rR\terrorCode\x12$\n" +
+	"\x0eretry_after_ms\x18\x11 \x01(\x03R\fretryAfterMs\"\xde\x01\n" +
 	"\x06Weight\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\x05R\asubject\x12\x1e\n" +
 	"\n" +
