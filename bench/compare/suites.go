@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 // suitesOf are all rows, in the order of the report.
 func suitesOf(o options) []suite {
 	one := &network{size: 1, rules: 100}
@@ -7,7 +9,7 @@ func suitesOf(o options) []suite {
 	three := &network{size: 3}
 	return []suite{
 		{trials: []trial{insideTrial(o)}},
-		{network: one, trials: append(one.checkTrials(o), one.redisTrials(o)...)},
+		{network: one, trials: slices.Concat(one.checkTrials(o), one.overloadTrials(o), one.redisTrials(o))},
 		{network: five, trials: five.protectionTrials(o)},
 		{trials: millionTrials(o)},
 		{network: three, trials: three.manyTrials(o)},
