@@ -166,10 +166,14 @@ func (c *cut) dropDue(due int64, key []byte) error {
 		return c.delete(dueKey(due, key))
 	}
 	g, bit, err := c.dueGroup(due, key)
-	if err == nil {
-		g.bits &^= bit
+	if err != nil {
+		return err
 	}
-	return err
+	if g.bits&bit == 0 { // to write the others of the group without it would lose them
+		return damage("record %x is due at %d and is not among those that are", key, due)
+	}
+	g.bits &^= bit
+	return nil
 }
 
 // Due lists what may go, in the order of (due time, key). Most commands find

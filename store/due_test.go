@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"slices"
 	"testing"
@@ -65,6 +66,21 @@ func TestWhatIsDueComesInOrderHoweverItStandsTogether(t *testing.T) {
 			holdDue(t, s, in)
 		}
 	})
+}
+
+// A group that badger cannot read looks like an empty one. It is not written over.
+func TestAGroupThatLacksWhatIsDueIsDamage(t *testing.T) {
+	w := newWorld()
+	w.publish(w.acq, "", 0, 1)
+	s := open(t, t.TempDir(), Options{})
+	defer mustClose(t, s)
+	mustApply(t, s, w.entries)
+	c := s.begin()
+	defer c.txn.Discard()
+	key := risk.ListingRecordKey(risk.ListingID{Leaf: s.Head().Size - 1})
+	if err := c.reschedule(&risk.Change{Key: key, OldDue: 1, NewDue: 2}); !errors.Is(err, ErrDamaged) {
+		t.Error(err)
+	}
 }
 
 func commitDue(t *rapid.T, c *cut) {

@@ -91,8 +91,8 @@ func openJournal(dir string, o JournalOptions) (j *Journal, err error) {
 		return nil, err
 	}
 	j = &Journal{gen: gen, opts: o, changed: make(chan struct{})}
-	if err = gen.sound(context.Background()); err == nil {
-		err = j.load()
+	if err = gen.sound(context.Background()); err == nil || errors.Is(err, errMerged) {
+		err = j.load() // what a merge may have lost are alerts, and they are counted as lost
 	}
 	if err != nil {
 		return nil, errors.Join(err, gen.close())

@@ -277,6 +277,9 @@ func (w *census) batch(batch []pair, e *element) error {
 		case due == 0:
 		case p.key[0] == risk.TableListings:
 			id := risk.ParseListingRecordKey(p.key)
+			if id.Item >= risk.MaxItems { // there would be no place for it in the index
+				return badImage("listing %s is of no command", id)
+			}
 			w.listings = append(w.listings, shortDue{due, id.Leaf, id.Item})
 		default:
 			w.others = append(w.others, dueKey(due, p.key))

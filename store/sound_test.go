@@ -55,11 +55,22 @@ func manyTables(t testing.TB, dir string) (w *world, bulky, other []tableRef) {
 }
 
 // rotFirst damages the first block of a table.
-func rotFirst(t *testing.T, path string) {
+func rotFirst(t *testing.T, path string) { rotAt(t, path, 64) }
+
+// rotMiddle damages a block that is neither the first nor the last.
+func rotMiddle(t *testing.T, path string) {
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rotAt(t, path, info.Size()/2)
+}
+
+func rotAt(t *testing.T, path string, at int64) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err == nil {
-		_, err = f.WriteAt([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, 64)
+		_, err = f.WriteAt([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, at)
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)
@@ -71,7 +82,7 @@ func rotFirst(t *testing.T, path string) {
 func TestNothingIsAppliedUponATableThatIsDamaged(t *testing.T) {
 	dir := t.TempDir()
 	w, bulky, _ := manyTables(t, dir)
-	rotFirst(t, bulky[0].path)
+	rotMiddle(t, bulky[0].path)
 	s := open(t, dir, Options{})
 	at := s.Position()
 	w.publish(w.acq, "later", 3)
@@ -113,6 +124,20 @@ func TestATableOfLinksThatIsDamagedIsRefusedAtOnce(t *testing.T) {
 	mustClose(t, open(t, dir, Options{}))
 }
 
+// A compaction that begins at a block which it cannot read loses the tables behind it
+// too, those of links among them, before anybody knows: so no table may begin so.
+func TestATableThatBeginsWithADamagedBlockIsRefusedAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	_, bulky, _ := manyTables(t, dir)
+	rotFirst(t, bulky[0].path)
+	if s, err := Open(dir, Options{Logger: quiet}); err == nil {
+		mustClose(t, s)
+		t.Error("it was taken")
+	} else if !errors.Is(err, ErrDamaged) {
+		t.Error(err)
+	}
+}
+
 // Badger removes a table that it has merged into others, damaged as it was. Until it
 // was read it stays.
 func TestATableStaysUntilItWasRead(t *testing.T) {
@@ -147,7 +172,7 @@ func TestWhatWasMergedBeforeItWasReadIsHeldToTheDigest(t *testing.T) {
 		}
 		gen := s.now.Load().gen
 		if damaged {
-			rotFirst(t, bulky[0].path)
+			rotMiddle(t, bulky[0].path)
 		}
 		merge(t, gen.db)
 		gen.examine([]tableRef{{id: 1 << 40}})

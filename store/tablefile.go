@@ -73,9 +73,10 @@ func (t *tableFile) whole(path string, compression options.CompressionType) (err
 	return opened.VerifyChecksum()
 }
 
-// ends holds to their checksums what badger reads of a table when it opens it: its
-// index and its last block. It tells whether the table holds nothing but what lies
-// in bulk.
+// ends holds to their checksums what badger reads of a table when it opens it, its
+// index and its last block, and the first block: where a compaction cannot read that,
+// badger takes all tables that it merges behind this one for read, sound ones of links
+// too. It tells whether the table holds nothing but what lies in bulk.
 func (t *tableFile) ends(path string, compression options.CompressionType) (bulk bool, err error) {
 	if err := t.open(path); err != nil {
 		return false, err
@@ -99,17 +100,24 @@ func (t *tableFile) ends(path string, compression options.CompressionType) (bulk
 	if err := checkFooter(t.data); err != nil {
 		return false, err
 	}
-	var last fb.BlockOffset
 	root := fb.GetRootAsTableIndex(t.data[index:index+length], 0)
-	if !root.Offsets(&last, root.OffsetsLength()-1) {
-		return false, errors.New("it has no blocks")
+	for _, i := range []int{0, root.OffsetsLength() - 1} {
+		var block fb.BlockOffset
+		if !root.Offsets(&block, i) {
+			return false, errors.New("it has no blocks")
+		}
+		if err := t.read(int(block.Offset()), int(block.Offset())+int(block.Len())); err != nil {
+			return false, err
+		}
 	}
-	if err := t.read(int(last.Offset()), int(last.Offset())+int(last.Len())); err != nil {
-		return false, err
-	}
-	opened, err := t.table(compression)
+	opened, err := t.table(compression) // reads the last block
 	if err != nil {
 		return false, err
+	}
+	it := opened.NewIterator(table.NOCACHE)
+	defer it.Close()
+	if it.Rewind(); !it.Valid() {
+		return false, errors.New("its first block cannot be read")
 	}
 	return isBulk(opened.Smallest(), opened.Biggest()), nil
 }
