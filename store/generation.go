@@ -77,6 +77,10 @@ func openGeneration(dir string, o Options) (g *generation, err error) {
 	if err != nil {
 		return nil, err
 	}
+	unread, err := markUnread(dir, len(rest))
+	if err != nil {
+		return nil, err
+	}
 	db, err := badger.OpenManaged(options)
 	if err != nil && len(empty) > 0 {
 		o.Logger.Warn("removed empty files that a crash left", "files", len(empty), "dir", dir)
@@ -89,7 +93,7 @@ func openGeneration(dir string, o Options) (g *generation, err error) {
 		return nil, openError(dir, err)
 	}
 	g.db = db
-	g.examine(rest)
+	g.examine(rest, unread)
 	return g, nil
 }
 

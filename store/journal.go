@@ -94,6 +94,9 @@ func openJournal(dir string, o JournalOptions) (j *Journal, err error) {
 	if err = gen.sound(context.Background()); err == nil || errors.Is(err, errMerged) {
 		err = j.load() // what a merge may have lost are alerts, and they are counted as lost
 	}
+	if err == nil {
+		gen.allRead()
+	}
 	if err != nil {
 		return nil, errors.Join(err, gen.close())
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -27,14 +28,41 @@ import (
 // could not tell. Behind that: the tables that hold nothing but what lies in bulk.
 // There a check knows by the link what it must get, so a block that cannot be read
 // is damage and no answer.
+//
+// A table that badger merges away before it was read is gone for good when the process
+// ends, and what replaced it is sound in itself. So as long as tables are unread a file
+// says so, and who finds it at a start believes the digest alone.
 type soundness struct {
-	stop atomic.Bool
+	ctx  context.Context // ends with the generation
+	stop context.CancelFunc
 	done chan struct{}
 	err  error // read when done is closed
 
 	once   sync.Once // of who finds errMerged
 	proved error
 }
+
+// unreadFile stands in the directory of a state while tables of it are unread.
+const unreadFile = "UNREAD"
+
+// markUnread notes that tables will be open that were not read, and tells whether that
+// stood there before: an earlier process did not come to read all of them.
+func markUnread(dir string, unread int) (before bool, err error) {
+	path := filepath.Join(dir, unreadFile)
+	if _, err := os.Stat(path); err == nil {
+		return true, nil
+	}
+	if unread == 0 {
+		return false, nil
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		return false, err
+	}
+	return false, syncDir(dir)
+}
+
+// allRead takes the note away. If we crash here, it costs the next start a verification.
+func (g *generation) allRead() { _ = os.Remove(filepath.Join(g.dir, unreadFile)) }
 
 // tableRef is a table that a manifest names.
 type tableRef struct {
@@ -111,10 +139,14 @@ func prepare(dir string, options badger.Options) (rest []tableRef, err error) {
 // examine begins the second step. Badger may merge a table at any time, damaged as
 // it is, and remove it: so all tables are held from now on until they were read,
 // and one that is gone already is for the digest to find.
-func (g *generation) examine(rest []tableRef) {
+func (g *generation) examine(rest []tableRef, unread bool) {
 	s := &soundness{done: make(chan struct{})}
+	s.ctx, s.stop = context.WithCancel(context.Background())
 	g.soundness = s
 	if len(rest) == 0 {
+		if unread {
+			s.err = errMerged
+		}
 		close(s.done)
 		return
 	}
@@ -128,7 +160,7 @@ func (g *generation) examine(rest []tableRef) {
 		defer release()
 		s.err = inParallel(rest, func(t *tableFile, ref tableRef) error {
 			switch {
-			case s.stop.Load():
+			case s.ctx.Err() != nil:
 				return errEnded
 			case !there[ref.id]:
 				return errMerged
@@ -138,6 +170,12 @@ func (g *generation) examine(rest []tableRef) {
 			}
 			return nil
 		})
+		switch {
+		case s.err == nil && unread:
+			s.err = errMerged
+		case s.err == nil:
+			g.allRead()
+		}
 	}()
 }
 
@@ -162,7 +200,7 @@ func (g *generation) sound(ctx context.Context) error {
 // end gives up and waits for that.
 func (s *soundness) end() {
 	if s != nil {
-		s.stop.Store(true)
+		s.stop()
 		<-s.done
 	}
 }
@@ -175,7 +213,11 @@ func (s *Store) Sound(ctx context.Context) error {
 		gen := s.now.Load().gen
 		err := gen.sound(ctx)
 		if errors.Is(err, errMerged) {
-			gen.soundness.once.Do(func() { _, gen.soundness.proved = s.VerifyAll(context.Background()) })
+			gen.soundness.once.Do(func() {
+				if _, gen.soundness.proved = s.VerifyAll(gen.soundness.ctx); gen.soundness.proved == nil {
+					gen.allRead()
+				}
+			})
 			err = gen.soundness.proved
 		}
 		if !errors.Is(err, errEnded) || s.now.Load().gen == gen {

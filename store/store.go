@@ -27,7 +27,7 @@ type Options struct {
 	// Lacks reports that no listing of a token was linked at a version, of what OnCut
 	// and OnRestore have told: true must be certain, for the law then takes the
 	// subject for one that is new. It saves a look at the disk for each. It is asked on
-	// the applying goroutine and may be nil.
+	// any goroutine and may be nil.
 	Lacks func(version uint64, k Key) bool
 	// OnRestore hears that an image has taken the place of the state, before
 	// Install returns and while the old state still answers. It may be nil.
