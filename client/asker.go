@@ -210,10 +210,14 @@ func (c *Client) standIns(ctx context.Context, cfg AskerConfig) (addresses, allo
 	if c.pinned {
 		return addresses, nil, nil
 	}
-	network, err := c.Network(ctx)
+	// Another node could name itself here, and c may be with another one by now.
+	own := c.home()
+	defer own.Close()
+	network, err := own.Network(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
+	c.know(network)
 	allowed = []string{c.profile.Institution}
 	for _, n := range network.Nodes {
 		if n.Api == c.Endpoint() { // it may serve several institutions

@@ -368,6 +368,29 @@ func TestOtherInstitutionsAreAskedWhereThatIsAllowed(t *testing.T) {
 	})
 }
 
+// A client that another node has helped out asks its own one whose nodes may stand in.
+func TestANodeThatHelpedOutDoesNotMakeItselfOneOfOurs(t *testing.T) {
+	inTown(t, 1, func(t *testing.T, w *town) {
+		rival := w.add(w.pki.certificate(t, "net/rival/node/n1"))
+		rival.claims, rival.peers = "rival", []string{w.nodes[0].address}
+		c := w.client()
+		for _, dark := range []bool{false, true} { // then it is with the rival
+			w.net.Dark(host(0), dark)
+			if _, err := c.Network(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.net.Dark(host(0), false)
+		a := newAsker(t, c, client.AskerConfig{Timeout: time.Second})
+		synctest.Wait()
+		w.net.Dark(host(0), true)
+		tell(t.Context(), a, device(t, "bad")).is(t, "", codes.DeadlineExceeded, time.Second)
+		if rival.answered() > 0 {
+			t.Errorf("%d questions went to another institution", rival.answered())
+		}
+	})
+}
+
 func TestCloseAnswersWhoWaits(t *testing.T) {
 	inTown(t, 1, func(t *testing.T, w *town) {
 		a := w.asker(client.AskerConfig{NoAnswer: risk.Deny})

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -48,8 +49,10 @@ const (
 	// batchRows is large enough for throughput and, with risk.MaxAsked tokens a
 	// question, small enough for a node's limit on messages.
 	batchRows = 128
-	// batchWindow is how many batches are on their way at a time.
+	// batchWindow is how many batches are on their way at a time, and leastWindow where
+	// they take so long that the node refuses the last of them for their age.
 	batchWindow     = 16
+	leastWindow     = 2
 	defaultPatience = time.Minute
 )
 
@@ -71,6 +74,7 @@ type checking struct {
 	columns  []Column
 	keys     atomic.Pointer[Keyring]
 	inOrder  chan *batch
+	window   int      // batches on their way
 	left     []*batch // sent and not answered when the stream broke
 	answered int
 	moved    time.Time // when the last answer came
@@ -90,7 +94,7 @@ func (c *Checker) Run(ctx context.Context, rows *RowReader) (int, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	run := &checking{Checker: c, columns: rows.Columns, inOrder: make(chan *batch, batchWindow), moved: time.Now()}
+	run := &checking{Checker: c, columns: rows.Columns, inOrder: make(chan *batch, batchWindow), window: batchWindow, moved: time.Now()}
 	run.keys.Store(keys)
 	work := make(chan *batch, batchWindow)
 	var group errgroup.Group
@@ -207,7 +211,8 @@ func (run *checking) ask(ctx context.Context) error {
 			wait = firstWait
 		}
 		stale := status.Code(err) == codes.FailedPrecondition
-		if !stale && !retryable(err) || time.Since(run.moved) > limit || !pause(ctx, wait) {
+		tooMany := errors.Is(err, errTooMany)
+		if !stale && !tooMany && !retryable(err) || time.Since(run.moved) > limit || !pause(ctx, wait) {
 			return explain(address, err)
 		}
 		if stale {
@@ -217,8 +222,14 @@ func (run *checking) ask(ctx context.Context) error {
 			}
 			run.keys.Store(keys)
 		}
+		if tooMany {
+			run.window = max(leastWindow, run.window/2)
+		}
 	}
 }
+
+// errTooMany: it is this run that the node has too much to answer of.
+var errTooMany = errors.New("the node has more checks to answer than it can in time; ask again later")
 
 // session sends over one stream until all is answered or the stream breaks; then
 // run.left holds what has to be sent again.
@@ -229,7 +240,7 @@ func (run *checking) session(ctx context.Context, conn grpc.ClientConnInterface)
 	if err != nil {
 		return err
 	}
-	sent := make(chan *batch, batchWindow)
+	sent := make(chan *batch, run.window-1) // the receiver has one
 	var sender sync.WaitGroup
 	again := run.left
 	sender.Go(func() { run.send(ctx, stream, again, sent) })
@@ -295,6 +306,15 @@ func (run *checking) receive(stream apiv1.Checks_CheckStreamClient, b *batch) er
 		}
 		if len(out.Checks) != len(b.questions) {
 			return status.Errorf(codes.Internal, "the node gave %d answers to %d questions; see that client and node are of one version", len(out.Checks), len(b.questions))
+		}
+		for _, response := range out.Checks {
+			if codes.Code(response.ErrorCode) != codes.ResourceExhausted {
+				continue
+			}
+			if run.window > leastWindow {
+				return errTooMany
+			}
+			return status.Error(codes.ResourceExhausted, response.Error)
 		}
 		for i, response := range out.Checks {
 			answer := &b.answers[b.asked[i]]

@@ -249,3 +249,26 @@ func TestAStrangerIsNotAnswered(t *testing.T) {
 		t.Error("a certificate of another CA was good enough")
 	}
 }
+
+// A node refuses batches that wait for too long behind others of the same run. They are
+// asked again, fewer at a time, of the same node.
+func TestWhatANodeHasNoTimeForIsAskedAgain(t *testing.T) {
+	text, listed, want := devices(t, 5000)
+	p := newPKI(t)
+	n, other := p.startNode(t, listed), p.startNode(t, listed)
+	n.peers = []string{other.address}
+	seen := 0
+	n.says(func(out *apiv1.CheckResponse) {
+		if seen++; seen > 128*3 && seen <= 128*4 {
+			*out = apiv1.CheckResponse{Error: "too many", ErrorCode: uint32(codes.ResourceExhausted), RetryAfterMs: 50}
+		}
+	})
+	got, err := checkText(t, dialNode(t, p, n.address, ""), text, deviceLines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, got, want)
+	if other.answered() > 0 {
+		t.Errorf("%d checks went to another node", other.answered())
+	}
+}

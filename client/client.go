@@ -171,6 +171,11 @@ func (c *Client) Network(ctx context.Context) (*apiv1.NetworkResponse, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.know(network)
+	return network, nil
+}
+
+func (c *Client) know(network *apiv1.NetworkResponse) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, n := range network.Nodes {
@@ -178,7 +183,6 @@ func (c *Client) Network(ctx context.Context) (*apiv1.NetworkResponse, error) {
 			c.nodes = append(c.nodes, n.Api)
 		}
 	}
-	return network, nil
 }
 
 // Submit hands a signed command to a node, once.

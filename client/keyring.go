@@ -51,9 +51,14 @@ func (c *Client) Keyring(ctx context.Context) (*Keyring, error) {
 	return c.FreshKeyring(ctx)
 }
 
+// home asks the profile's own node and no other: it is the one that is taken at its word.
+func (c *Client) home() *Client {
+	return &Client{profile: c.profile, tls: c.tls, reach: c.reach, pinned: true, conns: map[string]*grpc.ClientConn{}, nodes: []string{c.profile.Endpoint}}
+}
+
 // FreshKeyring fetches the keyring again: a scope came into use, or a key did.
 func (c *Client) FreshKeyring(ctx context.Context) (*Keyring, error) {
-	own := &Client{profile: c.profile, tls: c.tls, reach: c.reach, pinned: true, conns: map[string]*grpc.ClientConn{}, nodes: []string{c.profile.Endpoint}}
+	own := c.home()
 	defer own.Close()
 	var in *apiv1.KeyringResponse
 	err := own.Ask(ctx, func(ctx context.Context, conn grpc.ClientConnInterface) (err error) {

@@ -101,6 +101,7 @@ type node struct {
 
 	address string
 	peers   []string // api addresses of other nodes
+	claims  string   // the institution of all nodes, by its records
 	stop    func()
 
 	mu      sync.Mutex
@@ -129,7 +130,7 @@ func (p *pki) startNode(t testing.TB, listed map[string]bool) *node {
 
 func (p *pki) serve(t testing.TB, listener net.Listener, certificate tls.Certificate, listed map[string]bool) *node {
 	t.Helper()
-	n := &node{address: listener.Addr().String(), keyring: keyringResponse(1), listed: listed}
+	n := &node{address: listener.Addr().String(), keyring: keyringResponse(1), listed: listed, claims: "hub"}
 	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS13,
 		Certificates: []tls.Certificate{certificate}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: p.pool})))
 	apiv1.RegisterChecksServer(server, n)
@@ -152,7 +153,7 @@ func (n *node) Keyring(context.Context, *apiv1.KeyringRequest) (*apiv1.KeyringRe
 func (n *node) Network(context.Context, *apiv1.NetworkRequest) (*apiv1.NetworkResponse, error) {
 	out := &apiv1.NetworkResponse{NetworkId: make([]byte, 32)}
 	for _, address := range append([]string{n.address}, n.peers...) {
-		out.Nodes = append(out.Nodes, &apiv1.Node{Api: address, Institution: "hub"})
+		out.Nodes = append(out.Nodes, &apiv1.Node{Api: address, Institution: n.claims})
 	}
 	return out, nil
 }

@@ -51,8 +51,9 @@ func (p *pipeline) pass() {
 				p.poke()
 				continue
 			}
-			success := answer.Response().Success
 			p.note(answer)
+			// Raft reads no further behind a higher term either, whatever else stands there.
+			success := answer.Response().Success && answer.Response().Term <= answer.Request().Term
 			select {
 			case p.answers <- answer:
 			case <-p.quit:

@@ -132,6 +132,22 @@ func TestALargeMessageUnderWayLeavesTheHintToAnother(t *testing.T) {
 	})
 }
 
+// A follower that lies: raft has stopped reading, and must not wait to hand over more.
+func TestASuccessOfALaterTermEndsThePipeline(t *testing.T) {
+	inPipe(t, func(t *testing.T, p *pipeline, inner *line, heard func() int) {
+		_, _ = p.AppendEntries(entries(1, 10), nil)
+		inner.answers <- told{args: inner.sent[0], resp: &raft.AppendEntriesResponse{Term: 2, Success: true}}
+		if heard() != 1 {
+			t.Fatalf("raft heard %d answers", heard())
+		}
+		select {
+		case <-p.ended:
+		default:
+			t.Error("the pipeline goes on")
+		}
+	})
+}
+
 func TestRaftHasTwoMessagesUnderWay(t *testing.T) {
 	inPipe(t, func(t *testing.T, p *pipeline, inner *line, heard func() int) {
 		done := 0

@@ -53,6 +53,11 @@ const (
 	crowd = 64
 	// retryWaits is how many check_waits a refused caller is asked to stay away.
 	retryWaits = 5
+	// longestRefused: gRPC keeps the timer of a call that is refused at the door, 300
+	// bytes, until its deadline, for it never cancels such a call's context. Callers
+	// choose the deadline, so one that has longer is refused when its turn comes, which
+	// costs more and leaves nothing.
+	longestRefused = 5 * time.Second
 	// expiredEvery is how many checks of a batch come between two looks at whether its
 	// caller still waits.
 	expiredEvery = 8
@@ -83,6 +88,8 @@ type arrival struct {
 	at     int64
 	serial int64
 	ahead  int64 // calls that had come and whose turn had not
+
+	refused bool // at the door, and told so when its turn comes
 }
 
 type arrivalKey struct{}
@@ -104,6 +111,9 @@ func (a *admission) door(ctx context.Context, call *tap.Info) (context.Context, 
 	ahead := a.arrived.Load() - a.started.Load()
 	if a.crowded(now, ahead) {
 		a.atDoor.Inc()
+		if until, ok := ctx.Deadline(); ok && time.Until(until) > longestRefused {
+			return &arrival{Context: ctx, refused: true}, nil
+		}
 		return ctx, a.full
 	}
 	return &arrival{Context: ctx, at: now, serial: a.arrived.Add(1), ahead: ahead}, nil
@@ -121,6 +131,9 @@ func (a *admission) begin(ctx context.Context) error {
 	c, ok := ctx.Value(arrivalKey{}).(*arrival)
 	if !ok {
 		return nil
+	}
+	if c.refused {
+		return a.full
 	}
 	now := a.clock()
 	waited := now - c.at

@@ -129,6 +129,27 @@ func TestCallsThatVanishDoNotShutTheDoor(t *testing.T) {
 	g.comes(context.Background(), crowd)
 }
 
+// gRPC would keep something of it until its deadline.
+func TestACallWithALongDeadlineIsNotRefusedAtTheDoor(t *testing.T) {
+	g := newGate(t)
+	g.turns(g.comes(context.Background(), 100), time.Millisecond)
+	g.arrived.Add(10_000)
+	for within, atDoor := range map[time.Duration]bool{time.Second: true, time.Hour: false} {
+		ctx, cancel := context.WithTimeout(context.Background(), within)
+		defer cancel()
+		call, err := g.door(ctx, oneCheck)
+		if (err != nil) != atDoor {
+			t.Errorf("a call that has %v is answered %v at the door", within, err)
+		}
+		if err == nil {
+			err = g.begin(call)
+		}
+		if status.Code(err) != codes.ResourceExhausted {
+			t.Errorf("a call that has %v is answered %v", within, err)
+		}
+	}
+}
+
 // What is no check passes, however many wait.
 func TestCommandsPassTheDoor(t *testing.T) {
 	g := newGate(t)

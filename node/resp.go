@@ -22,6 +22,7 @@ type respConn struct {
 	in       []byte // in[from:] is read and not answered yet
 	from     int
 	out      []byte // answers, not written yet
+	least    int    // bytes behind from that a whole command takes
 	args     [][]byte
 	asked    []memberAsked
 	closing  bool
@@ -32,6 +33,12 @@ const (
 	respBuffer = 16 << 10
 	// respAnswers is how much is answered before it is written.
 	respAnswers = 64 << 10
+	// respLineBytes bounds a command that is a line: redcon takes time by its square.
+	respLineBytes = 4 << 10
+	// respDigits bounds a length.
+	respDigits = 10
+	// leastBulk is the empty string.
+	leastBulk = len("$0\r\n\r\n")
 )
 
 // serve accepts callers until the context ends, and waits for them.
@@ -111,8 +118,13 @@ func (c *respConn) fill() error {
 	return err
 }
 
-// answer goes through all whole commands that were read.
+// answer goes through all whole commands that were read. One that comes in many pieces
+// is not gone through again with each of them.
 func (c *respConn) answer(d *redisDoor) error {
+	if len(c.in)-c.from < c.least {
+		return nil
+	}
+	c.least = 0
 	for !c.closing {
 		kind, value, size := d.hotMember(c.in[c.from:])
 		if size > 0 {
@@ -124,8 +136,12 @@ func (c *respConn) answer(d *redisDoor) error {
 		}
 		args, size, err := readCommand(c.in[c.from:], c.args[:0])
 		d.answerMembers(c)
-		if err != nil || size == 0 {
+		if err != nil {
 			return err
+		}
+		if size > len(c.in)-c.from {
+			c.least = size
+			return nil
 		}
 		c.args, c.from = args, c.from+size
 		if len(args) > 0 {
@@ -170,41 +186,44 @@ var (
 	errArrayLength = errors.New("Protocol error: invalid multibulk length")
 	errBulkLength  = errors.New("Protocol error: invalid bulk length")
 	errNoBulk      = errors.New("Protocol error: expected '$'")
+	errLongLine    = fmt.Errorf("Protocol error: a line of more than %d bytes", respLineBytes)
 )
 
-// readCommand gives the arguments of the first command, which lie in data, and its size;
-// zero if it is not whole yet. A command that is no array is a line, as people type it.
+// readCommand gives the arguments of the first command, which lie in data, and its size.
+// A command that is not whole yet has none, and a size of more than is there: what it
+// takes at least. A command that is no array is a line, as people type it.
 func readCommand(data []byte, args [][]byte) (_ [][]byte, size int, err error) {
 	if len(data) == 0 {
-		return nil, 0, nil
+		return nil, 1, nil
 	}
 	if data[0] != '*' {
-		size = bytes.IndexByte(data, '\n') + 1
-		if size == 0 || len(bytes.TrimSpace(data[:size])) == 0 {
-			return nil, size, nil
-		}
-		line, err := redcon.Parse(data[:size])
-		return line.Args, size, err
+		return readLine(data)
 	}
 	count, at, err := respLength(data, 0, errArrayLength)
 	if err != nil || at == 0 {
-		return nil, 0, err
+		return nil, len(data) + 1, err
 	}
 	if count == 0 {
 		return nil, 0, errArrayLength
 	}
-	for range count {
-		if at == len(data) {
-			return nil, 0, nil
+	for ; count > 0; count-- {
+		if at >= len(data) {
+			return nil, at + count*leastBulk, nil
 		}
 		if data[at] != '$' {
 			return nil, 0, errNoBulk
 		}
 		length, from, err := respLength(data, at, errBulkLength)
-		if err != nil || from == 0 || len(data)-from < length+2 {
+		if err != nil {
 			return nil, 0, err
 		}
-		if at = from + length + 2; data[at-2] != '\r' || data[at-1] != '\n' {
+		if from == 0 {
+			return nil, max(len(data)+1, at+count*leastBulk), nil
+		}
+		if at = from + length + 2; at > len(data) {
+			return nil, at + (count-1)*leastBulk, nil
+		}
+		if data[at-2] != '\r' || data[at-1] != '\n' {
 			return nil, 0, errBulkLength
 		}
 		args = append(args, data[from:from+length])
@@ -212,13 +231,26 @@ func readCommand(data []byte, args [][]byte) (_ [][]byte, size int, err error) {
 	return args, at, nil
 }
 
+func readLine(data []byte) (args [][]byte, size int, err error) {
+	size = bytes.IndexByte(data, '\n') + 1
+	switch {
+	case size > respLineBytes, size == 0 && len(data) >= respLineBytes:
+		return nil, 0, errLongLine
+	case size == 0:
+		return nil, len(data) + 1, nil
+	case len(bytes.TrimSpace(data[:size])) == 0:
+		return nil, size, nil
+	}
+	line, err := redcon.Parse(data[:size])
+	return line.Args, size, err
+}
+
 // respLength reads the number behind the sign at a place, and gives where its line ends;
 // zero if it does not yet.
 func respLength(data []byte, at int, wrong error) (n, end int, err error) {
-	const most = 1 << 30 // digits end somewhere, too
 	for i := at + 1; i < len(data); i++ {
 		switch c := data[i]; {
-		case '0' <= c && c <= '9' && n < most:
+		case '0' <= c && c <= '9' && i <= at+respDigits:
 			n = n*10 + int(c-'0')
 		case c == '\r' && i > at+1:
 			if i+1 == len(data) {

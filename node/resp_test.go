@@ -96,11 +96,39 @@ func TestTheRedisDoorHangsUpOnWhatIsNoProtocol(t *testing.T) {
 	d := newDesk(t)
 	d.cfg.Redis.Plain = true
 	door := newRedisDoor(d.Node)
-	for _, sent := range []string{"*0\r\n", "*-1\r\n", "*x\r\n", "*1\n", "*1\r\n:1\r\n", "*1\r\n$-2\r\n\r\n", "*1\r\n$x\r\n", "*1\r\n$4\r\nPINGxx", "*99999999999999999999\r\n"} {
+	for _, sent := range []string{"*0\r\n", "*-1\r\n", "*x\r\n", "*1\n", "*1\r\n:1\r\n", "*1\r\n$-2\r\n\r\n", "*1\r\n$x\r\n", "*1\r\n$4\r\nPINGxx", "*99999999999999999999\r\n",
+		"*1\r\n$00000000004\r\nPING\r\n", strings.Repeat(" ", respLineBytes) + "x\r\n"} {
 		got := door.says(t, command("PING")+sent+command("PING"), 1<<20)
 		if !strings.HasPrefix(got, "+PONG\r\n-ERR Protocol error: ") || strings.Count(got, "PONG") != 1 {
 			t.Errorf("%q: %q", sent, got)
 		}
+	}
+}
+
+// A caller may send a long command byte by byte. What is missing of it is known, so that
+// it is not read again from its beginning with each of them.
+func TestACommandInPiecesSaysHowMuchIsMissing(t *testing.T) {
+	for _, whole := range []string{command("PING"), command("SMISMEMBER", "risk:phone", "", "13800138000", strings.Repeat("9", 1000)), "PING\r\n"} {
+		for n := range len(whole) {
+			if args, least, err := readCommand([]byte(whole[:n]), nil); err != nil || args != nil || least <= n || least > len(whole) {
+				t.Fatalf("%d bytes of %q: at least %d of %d, %q, %v", n, whole, least, len(whole), args, err)
+			}
+		}
+	}
+	const words = 10_000
+	many, read := command(slices.Repeat([]string{"1234567"}, words)...), 0
+	for least := 1; least <= len(many); read++ {
+		_, next, err := readCommand([]byte(many[:least]), nil)
+		if err != nil || next <= least && least < len(many) {
+			t.Fatalf("%d bytes: at least %d, %v", least, next, err)
+		}
+		if next == least {
+			break
+		}
+		least = next
+	}
+	if read > 100 {
+		t.Errorf("%d words in pieces are read %d times", words, read)
 	}
 }
 
@@ -128,8 +156,8 @@ func FuzzCommand(f *testing.F) {
 	door := newRedisDoor(&Node{metrics: newMetrics(&Node{})})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		args, size, err := readCommand(data, nil)
-		if size > len(data) || err != nil && size != 0 && data[0] == '*' {
-			t.Fatalf("%d bytes of %d, %v", size, len(data), err)
+		if size > len(data) && args != nil || size == 0 && err == nil {
+			t.Fatalf("%d bytes of %d, %q, %v", size, len(data), args, err)
 		}
 		if kind, value, hot := door.hotMember(data); hot > 0 {
 			if err != nil || hot != size || len(args) != 3 || !strings.EqualFold(string(args[0]), "SISMEMBER") ||

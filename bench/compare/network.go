@@ -115,17 +115,20 @@ func (n *network) start(ctx context.Context, p *program) (err error) {
 }
 
 // load reads what is there, which a start or a newcomer has changed.
-func (n *network) load() error {
+func (n *network) load() (err error) {
+	n.nodes, err = n.planned()
+	return err
+}
+
+// planned are the nodes of this moment, also one that is coming in.
+func (n *network) planned() ([]plannedNode, error) {
 	text, err := os.ReadFile(n.path("testnet.json"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var plan struct{ Nodes []plannedNode }
-	if err := json.Unmarshal(text, &plan); err != nil {
-		return err
-	}
-	n.nodes = plan.Nodes
-	return nil
+	err = json.Unmarshal(text, &plan)
+	return plan.Nodes, err
 }
 
 // close ends the processes, also where the caller was interrupted, and removes what

@@ -56,14 +56,16 @@ func anonOf(pid int) (float64, error) {
 	return 0, fmt.Errorf("/proc/%d/status has no RssAnon", pid)
 }
 
-// peak watches the memory of all nodes until it is asked for their highest, in MiB.
+// peak watches the memory of all nodes, also of those that come in meanwhile, until it
+// is asked for their highest, in MiB.
 func (n *network) peak(ctx context.Context) (stop func() float64) {
 	ctx, cancel := context.WithCancel(ctx)
 	highest := 0.0
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		for pause(ctx, 100*time.Millisecond) {
-			for _, node := range n.nodes {
+			nodes, _ := n.planned() // none while they are being written down
+			for _, node := range nodes {
 				if anon, err := anonOf(node.PID); err == nil { // one that is down uses none
 					highest = max(highest, anon)
 				}

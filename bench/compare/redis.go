@@ -51,6 +51,9 @@ func (n *network) sixTrial(o options) trial {
 	t := inTurn(r, func(ctx context.Context) (float64, error) { return redisBenchmark(ctx, port, 128, o.members, subjects) },
 		func(ctx context.Context) (float64, error) {
 			result, err := n.client.Load(ctx, client.Load{Mode: "batch", Duration: o.each, Subjects: subjects})
+			if err == nil && result.Errors > 0 {
+				err = fmt.Errorf("%d of %d checks failed", result.Errors, result.Checks)
+			}
 			return float64(result.Checks) / result.Seconds, err
 		})
 	t.prepare = func(ctx context.Context) (stop func(), err error) {

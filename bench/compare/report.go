@@ -40,9 +40,10 @@ type dated struct {
 	on string
 }
 
+// lookUp takes no figures of a smaller trial for those of this one.
 func lookUp(latest []result, r row) dated {
 	for _, l := range latest {
-		if l.Row == r.name {
+		if l.Row == r.name && (l.What == r.what || l.What == "") {
 			return dated{measured{row: r, theirsAll: l.Theirs, oursAll: l.Ours, missing: l.Missing}, l.On}
 		}
 	}

@@ -17,7 +17,8 @@ import (
 // place of an earlier one.
 type result struct {
 	Row     string    `json:"row"`
-	On      string    `json:"on"` // the day
+	What    string    `json:"what,omitempty"` // with its numbers, which options change
+	On      string    `json:"on"`             // the day
 	Theirs  []float64 `json:"theirs,omitempty"`
 	Ours    []float64 `json:"ours,omitempty"`
 	Missing string    `json:"missing,omitempty"`
@@ -37,7 +38,7 @@ func keep(o options, results []measured) error {
 	for i := range results {
 		m := &results[i]
 		kept = slices.DeleteFunc(kept, func(r result) bool { return r.Row == m.name })
-		kept = append(kept, result{Row: m.name, On: time.Now().UTC().Format(time.DateOnly), Theirs: m.theirsAll, Ours: m.oursAll, Missing: m.missing})
+		kept = append(kept, result{Row: m.name, What: m.what, On: time.Now().UTC().Format(time.DateOnly), Theirs: m.theirsAll, Ours: m.oursAll, Missing: m.missing})
 	}
 	var text []byte
 	for i := range kept {
