@@ -151,7 +151,9 @@ func (c *Client) attempt(ctx context.Context, elsewhere bool, call func(context.
 		return address, err
 	}
 	err = call(ctx, conn)
-	if retryable(err) && elsewhere {
+	// A node that sheds load is there: it is asked again, and nobody else learns what
+	// this institution asks because of it.
+	if retryable(err) && status.Code(err) != codes.ResourceExhausted && elsewhere {
 		c.mu.Lock()
 		if c.current == at {
 			c.current = (at + 1) % len(c.nodes)

@@ -111,9 +111,12 @@ const (
 // checks keep busy, where everything takes longer, notes come at half the pace and less.
 const noteShare = 10
 
+// longestRest: a disk that stood still for a while costs the notes of so long, and no more.
+const longestRest = 5 * time.Second
+
 // notePause is how long the journal rests behind a batch that took so long to write.
 func notePause(notes int, took time.Duration) time.Duration {
-	return max(time.Duration(notes)*noteEvery, noteShare*took) - took
+	return min(longestRest, max(time.Duration(notes)*noteEvery, noteShare*took)-took)
 }
 
 // keepJournal writes what waits in the queue, as much as there is at once, and removes

@@ -65,6 +65,21 @@ func (n *network) sixTrial(o options) trial {
 
 func portOf(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
 
+// knows holds a server to one member and one other: redis-benchmark counts an error as
+// an answer.
+func knows(ctx context.Context, port string, members int) error {
+	for value, want := range map[string]string{member(0): "1", member(2*members + 1): "0"} {
+		out, err := output(ctx, "redis-cli", "-p", port, "SISMEMBER", "risk:device", value)
+		if err != nil {
+			return err
+		}
+		if got := strings.TrimSpace(string(out)); got != want {
+			return fmt.Errorf("the server at %s says %q of %s, want %s", port, got, value, want)
+		}
+	}
+	return nil
+}
+
 // redisBenchmark gives the commands a second that redis-benchmark sees answered, each
 // of which asks for so many keys.
 func redisBenchmark(ctx context.Context, port string, depth, members, keys int) (float64, error) {
@@ -124,7 +139,11 @@ func startRedis(ctx context.Context, members int) (port string, stop func(), err
 		_ = server.Process.Kill()
 		_ = server.Wait()
 	}
-	if err := fillRedis(ctx, port, members); err != nil {
+	err = fillRedis(ctx, port, members)
+	if err == nil {
+		err = knows(ctx, port, members)
+	}
+	if err != nil {
 		stop()
 		return "", nil, err
 	}
@@ -174,5 +193,8 @@ func (n *network) learn(ctx context.Context, members int) error {
 	}
 	fmt.Println("waiting until the node has learnt them by heart …")
 	n.learnt = true
-	return n.idle(ctx)
+	if err := n.idle(ctx); err != nil {
+		return err
+	}
+	return knows(ctx, portOf(n.nodes[0].Resp), members)
 }
