@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/risknet/risknet/risk"
 )
@@ -176,6 +175,3 @@ func verdictOf(t testing.TB, c *Checker, q *Query) *risk.Verdict {
 	}
 	return v
 }
-
-// still is a clock that stands.
-func still(millis int64) func() time.Time { return func() time.Time { return time.UnixMilli(millis) } }

@@ -57,16 +57,6 @@ func millis(ms int64) time.Duration {
 	return time.Duration(min(max(ms, -limit), limit)) * time.Millisecond
 }
 
-func scopeOf(s *apiv1.Scope) risk.Scope {
-	if s == nil {
-		return risk.Scope{}
-	}
-	if s.Family > 255 || s.Length > 255 {
-		return risk.Scope{Family: 255}
-	}
-	return risk.Scope{Family: risk.Family(s.Family), Length: uint8(s.Length)}
-}
-
 func scopeMessage(s risk.Scope) *apiv1.Scope {
 	return &apiv1.Scope{Family: uint32(s.Family), Length: uint32(s.Length)}
 }
