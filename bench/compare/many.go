@@ -50,19 +50,19 @@ func (n *network) having(o options, trials []trial) []trial {
 	return trials
 }
 
-// restTrial is the memory of nodes that do nothing else.
+// restTrial is the memory of nodes that do nothing else, once they have given back what
+// the work before it took.
 func (n *network) restTrial(o options) trial {
 	return trial{goes: 1, rows: []row{
 		{name: "rest-anon", what: fmt.Sprintf("RssAnon of a node at rest with %d listings, highest of three", o.many), unit: "MiB", most: 600},
 		{name: "filter-bytes", what: "filter and fingerprints, a listing", unit: "bytes", most: 12},
 	}, measure: func(ctx context.Context) (figures, figures, error) {
 		ours := figures{}
+		var err error
+		if ours["rest-anon"], err = n.settled(ctx); err != nil {
+			return nil, nil, err
+		}
 		for _, node := range n.nodes {
-			anon, err := anonOf(node.PID)
-			if err != nil {
-				return nil, nil, err
-			}
-			ours["rest-anon"] = max(ours["rest-anon"], anon)
 			bytes, err := n.metric(ctx, node, "risknet_filter_bytes")
 			if err != nil {
 				return nil, nil, err

@@ -79,6 +79,30 @@ func (n *network) peak(ctx context.Context) (stop func() float64) {
 	}
 }
 
+// settled is the RssAnon of the largest node, in MiB, as soon as half a minute takes
+// nothing more from it, and after five minutes in any case.
+func (n *network) settled(ctx context.Context) (lowest float64, err error) {
+	const step, steps = 30 * time.Second, 10
+	for range steps {
+		now := 0.0
+		for _, node := range n.nodes {
+			anon, err := anonOf(node.PID)
+			if err != nil {
+				return 0, err
+			}
+			now = max(now, anon)
+		}
+		if lowest > 0 && now > 0.98*lowest {
+			return now, nil
+		}
+		lowest = now
+		if !pause(ctx, step) {
+			return 0, ctx.Err()
+		}
+	}
+	return lowest, nil
+}
+
 // idle waits until the nodes use next to nothing of the machine: their background work
 // is done.
 func (n *network) idle(ctx context.Context) error {
