@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/risknet/risknet/node"
 	"github.com/risknet/risknet/risk"
 )
 
@@ -92,7 +93,10 @@ func TestTheRedisDoorTakesNoEndlessCommand(t *testing.T) {
 
 // A view that has lost touch must not say that somebody is clear.
 func TestTheRedisDoorOfACutNodeClearsNobody(t *testing.T) {
-	n := start(t, 3, 3)
+	n := startTuned(t, Options{Nodes: 3, Voters: 3, Tune: func(c *node.Config) {
+		quick(c)
+		c.Stale.MaxAge = 2 * time.Second // the door has no max_age of a question
+	}})
 	n.reports("member-1", "n2", risk.KindIP, "198.51.100.7")
 	planned, err := n.planned("n3")
 	n.must(err)
