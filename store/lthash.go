@@ -50,6 +50,7 @@ const (
 // BLAKE3, which is then its own root: its output blocks differ in their number
 // alone, and sixteen are made at once.
 func (e *element) expand(key, value []byte) {
+	defer cleanRegisters()
 	e.record = binary.BigEndian.AppendUint16(e.record[:0], uint16(len(key)))
 	e.record = append(append(e.record, key...), value...)
 	if len(e.record) > guts.ChunkSize {
