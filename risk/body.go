@@ -87,7 +87,8 @@ func (b *ListingBody) Encode() ([]byte, error) {
 	dst = putU16(dst, b.Exit.Days)
 	dst = putText(dst, b.Note)
 	dst = putText(dst, b.NoteZH)
-	if _, err := DecodeListingBody(dst); err != nil {
+	var same ListingBody
+	if err := same.decode(dst); err != nil {
 		return nil, err
 	}
 	return dst, nil
@@ -95,12 +96,19 @@ func (b *ListingBody) Encode() ([]byte, error) {
 
 // DecodeListingBody reads a body strictly.
 func DecodeListingBody(data []byte) (*ListingBody, error) {
+	b := &ListingBody{}
+	if err := b.decode(data); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *ListingBody) decode(data []byte) error {
 	if len(data) > MaxBodyBytes {
-		return nil, refuse(Malformed, "body", "has %d bytes; at most %d are allowed", len(data), MaxBodyBytes)
+		return refuse(Malformed, "body", "has %d bytes; at most %d are allowed", len(data), MaxBodyBytes)
 	}
 	r := readerOf("body", data)
 	r.version()
-	b := &ListingBody{}
 	r.fill(b.Token[:])
 	b.Epoch, b.Part, b.Category = Epoch(r.u32()), Part(r.u8()), r.text(MaxNameBytes)
 	b.Action, b.Phases, b.Purposes = Advice(r.u8()), r.u8(), Purpose(r.u8())
@@ -113,9 +121,9 @@ func DecodeListingBody(data []byte) (*ListingBody, error) {
 	b.Exit = Exit{How: r.text(MaxTextBytes), Papers: r.text(MaxTextBytes), Whom: r.text(MaxTextBytes), Days: r.u16()}
 	b.Note, b.NoteZH = r.text(MaxTextBytes), r.text(MaxTextBytes)
 	if err := r.done(); err != nil {
-		return nil, err
+		return err
 	}
-	return b, b.check()
+	return b.check()
 }
 
 func readEvidence(r *reader) []Evidence {

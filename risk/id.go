@@ -61,7 +61,21 @@ const (
 	domainEpoch       = "risknet/v1 epoch key\x00"
 )
 
+// hashUnder hashes what is short in one piece, on the stack: a listing costs a few of
+// these on each node.
 func hashUnder(domain string, parts ...[]byte) Hash {
+	n := len(domain)
+	for _, part := range parts {
+		n += len(part)
+	}
+	var short [512]byte
+	if n <= len(short) {
+		whole := append(short[:0], domain...)
+		for _, part := range parts {
+			whole = append(whole, part...)
+		}
+		return sha256.Sum256(whole)
+	}
 	h := sha256.New()
 	h.Write([]byte(domain))
 	for _, part := range parts {

@@ -137,8 +137,8 @@ func (s *step) publishable(it *Item) error {
 
 // keyIn is what the law asks of a publication's body, and what it is about.
 func (s *step) keyIn(it *Item, body Body) (ListingKey, error) {
-	content, err := DecodeListingBody(body.Data)
-	if err != nil {
+	var content ListingBody
+	if err := content.decode(body.Data); err != nil {
 		return ListingKey{}, err
 	}
 	if !s.isLive(content.Epoch) {

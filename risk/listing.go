@@ -1,6 +1,9 @@
 package risk
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // ListingState is a listing's place in its life, as the records say. Expiry is
 // not among what is stored: see [Listing.StateAt].
@@ -93,8 +96,11 @@ func listingRecordKey(id ListingID) []byte {
 
 func (l *Listing) key() []byte { return listingRecordKey(l.ID) }
 
+// listingBytes is the length of a record of which nobody has said what they did.
+const listingBytes = 16 + itemBytes - 1 + ItemIDBytes + 2 + 1 + 3*8
+
 func (l *Listing) appendTo(dst []byte) []byte {
-	dst = append(dst, l.Reporter[:]...)
+	dst = append(slices.Grow(dst, listingBytes), l.Reporter[:]...)
 	l.Item.Op = ItemPublish
 	at := len(dst)
 	dst = l.Item.appendTo(dst)

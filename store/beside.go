@@ -20,12 +20,12 @@ import (
 // and a command may change 512; see roomBytes.
 const besideBytes = 512
 
-func joinListing(record, body []byte) []byte { return append(beginListing(record, len(body)), body...) }
+func joinListing(record, body []byte) []byte {
+	return append(appendRecord(make([]byte, 0, 2+len(record)+len(body)), record), body...)
+}
 
-// beginListing has room for so many bytes behind the record.
-func beginListing(record []byte, room int) []byte {
-	dst := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(record)+room), uint16(len(record)))
-	return append(dst, record...)
+func appendRecord(dst, record []byte) []byte {
+	return append(binary.BigEndian.AppendUint16(dst, uint16(len(record))), record...)
 }
 
 // splitListing gives the record, and the body if it stands beside it.
@@ -168,7 +168,7 @@ func (c *cut) KeepBody(id risk.ItemID, b risk.Body) error {
 		return c.set(bodyKey(id), b.AppendTo(make([]byte, 0, room)))
 	}
 	c.created = created{}
-	return c.set(last.key, b.AppendTo(beginListing(last.record, room)))
+	return c.set(last.key, b.AppendTo(appendRecord(c.slab.room(2+len(last.record)+room), last.record)))
 }
 
 // DropBody destroys a body. What stood beside a record goes by writing the record

@@ -38,11 +38,17 @@ const (
 	itemAt        = 1 + 8 // in the key of a listing
 )
 
+// dueGroupAt is a key of listings.
+type dueGroupAt [dueGroupBytes]byte
+
 // dueGroupKey is where a listing's entry stands, and as which bit: the key has the
 // listing's leaf, and its item without the last six bits, which fit into a byte.
-func dueGroupKey(due int64, listing []byte) (key []byte, bit uint64) {
+func dueGroupKey(due int64, listing []byte) (key dueGroupAt, bit uint64) {
 	item := binary.BigEndian.Uint16(listing[itemAt:])
-	key = append(dueKey(due, listing[:itemAt]), byte(item/dueGroupItems))
+	key[0], key[1] = prefixDue, listing[0]
+	binary.BigEndian.PutUint64(key[2:], uint64(due))
+	copy(key[dueHead:], listing[:itemAt])
+	key[dueGroupBytes-1] = byte(item / dueGroupItems)
 	return key, 1 << (item % dueGroupItems)
 }
 
@@ -83,7 +89,7 @@ func isDueAt(txn *badger.Txn, due int64, key []byte) (bool, error) {
 		return has(txn, dueKey(due, key))
 	}
 	at, bit := dueGroupKey(due, key)
-	raw, err := get(txn, at)
+	raw, err := get(txn, at[:])
 	return err == nil && len(raw) == 8 && binary.BigEndian.Uint64(raw)&bit != 0, err
 }
 
@@ -94,12 +100,12 @@ type dueGroup struct{ bits uint64 }
 // there is none.
 func (c *cut) dueGroup(due int64, listing []byte) (g *dueGroup, bit uint64, err error) {
 	key, bit := dueGroupKey(due, listing)
-	if g = c.dueGroups[string(key)]; g != nil {
+	if g = c.dueGroups[key]; g != nil {
 		return g, bit, nil
 	}
 	g = &dueGroup{}
 	if binary.BigEndian.Uint64(listing[1:]) < c.store.now.Load().head.Size {
-		raw, err := get(c.txn, key)
+		raw, err := get(c.txn, key[:])
 		if err != nil {
 			return nil, 0, err
 		}
@@ -107,19 +113,19 @@ func (c *cut) dueGroup(due int64, listing []byte) (g *dueGroup, bit uint64, err 
 			g.bits = binary.BigEndian.Uint64(raw)
 		}
 	}
-	c.dueGroups[string(key)] = g
+	c.dueGroups[key] = g
 	c.bytes += int64(len(key) + 8 + entryOverhead)
 	c.writes++
 	return g, bit, nil
 }
 
 func (c *cut) writeDueGroups() error {
-	for key, g := range c.dueGroups {
-		err := error(nil)
+	for at, g := range c.dueGroups {
+		err, key := error(nil), append(c.slab.room(len(at)), at[:]...)
 		if g.bits == 0 {
-			err = c.txn.Delete([]byte(key))
+			err = c.txn.Delete(key)
 		} else {
-			err = c.txn.Set([]byte(key), binary.BigEndian.AppendUint64(nil, g.bits))
+			err = c.txn.Set(key, binary.BigEndian.AppendUint64(c.slab.room(8), g.bits))
 		}
 		if err != nil {
 			return err

@@ -42,9 +42,11 @@ func isSmall(table byte) bool {
 	return table != risk.TableListings && table != risk.TableRemembered && table != risk.TableActs
 }
 
-func linkKey(k risk.ListingKey) []byte {
-	return k.AppendTo(append(make([]byte, 0, 1+risk.ListingKeyBytes), prefixLink))
-}
+func linkKey(k risk.ListingKey) []byte { return appendLinkKey(make([]byte, 0, linkKeyBytes), &k) }
+
+const linkKeyBytes = 1 + risk.ListingKeyBytes
+
+func appendLinkKey(dst []byte, k *risk.ListingKey) []byte { return k.AppendTo(append(dst, prefixLink)) }
 
 // subjectPrefix is where all links of one token stand.
 func subjectPrefix(kind risk.Kind, token risk.Token) []byte {

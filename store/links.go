@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -14,6 +15,7 @@ import (
 // two are of one version. A reader that meets an older copy of one, because the
 // newer is in a block that badger cannot read, knows by that.
 type link struct {
+	key     risk.ListingKey
 	to      risk.ListingID
 	version uint64 // before this cut; 0 for none
 	is      bool   // there is one
@@ -26,11 +28,8 @@ var sums = maphash.MakeSeed()
 // linkSum is a link's share of the sum over all links of its token. Who knows the
 // sum of a token, and is given fewer or older links than there are, knows that.
 func linkSum(key []byte, version uint64) uint16 {
-	var h maphash.Hash
-	h.SetSeed(sums)
-	_, _ = h.Write(key) // it has no errors
-	maphash.WriteComparable(&h, version)
-	return uint16(h.Sum64())
+	var whole [risk.ListingKeyBytes + 8]byte
+	return uint16(maphash.Bytes(sums, binary.BigEndian.AppendUint64(append(whole[:0], key...), version)))
 }
 
 func findLink(txn *badger.Txn, k risk.ListingKey) (link, error) {
@@ -68,14 +67,20 @@ func (c *cut) link(k risk.ListingKey) (*link, error) {
 			return nil, err
 		}
 	}
-	c.links[k] = &l
-	return &l, nil
+	l.key = k
+	if len(c.fresh) == cap(c.fresh) {
+		c.fresh = make([]link, 0, 128)
+	}
+	c.fresh = append(c.fresh, l)
+	at := &c.fresh[len(c.fresh)-1]
+	c.links[k] = at
+	return at, nil
 }
 
-func (c *cut) move(k risk.ListingKey, l *link) {
+func (c *cut) move(l *link) {
 	if !l.moved {
 		l.moved = true
-		c.moved = append(c.moved, k)
+		c.moved = append(c.moved, l)
 	}
 }
 
@@ -107,8 +112,8 @@ func (c *cut) Link(k risk.ListingKey, id risk.ListingID) error {
 		c.meta.links++
 	}
 	l.to, l.is = id, true
-	c.move(k, l)
-	return c.set(linkKey(k), id.AppendTo(nil))
+	c.move(l)
+	return c.set(appendLinkKey(c.slab.room(linkKeyBytes), &k), id.AppendTo(c.slab.room(risk.ItemIDBytes)))
 }
 
 // Unlink takes a listing out of the index, unless a newer one has its place.
@@ -119,7 +124,7 @@ func (c *cut) Unlink(k risk.ListingKey, id risk.ListingID) error {
 	}
 	c.meta.links--
 	l.is = false
-	c.move(k, l)
+	c.move(l)
 	return c.delete(linkKey(k))
 }
 
@@ -147,9 +152,11 @@ func (c *cut) relink(ch *risk.Change) error {
 
 // touched are the tokens of the links that this cut has moved.
 func (c *cut) touched() (linked, unlinked []Touched) {
-	for _, k := range c.moved {
-		l, raw := c.links[k], k.AppendTo(nil)
-		t := Touched{Key: Key{k.Kind, k.Token}}
+	linked = make([]Touched, 0, len(c.moved))
+	var room [risk.ListingKeyBytes]byte
+	for _, l := range c.moved {
+		raw := l.key.AppendTo(room[:0])
+		t := Touched{Key: Key{l.key.Kind, l.key.Token}}
 		if l.version != 0 {
 			t.Delta -= linkSum(raw, l.version)
 		}

@@ -254,7 +254,8 @@ func (d shortDue) compare(e shortDue) int {
 
 // group is the key at which it stands with others, and its bit there.
 func (d shortDue) group() (key []byte, bit uint64) {
-	return dueGroupKey(d.due, risk.ListingRecordKey(risk.ListingID{Leaf: d.leaf, Item: d.item}))
+	at, bit := dueGroupKey(d.due, risk.ListingRecordKey(risk.ListingID{Leaf: d.leaf, Item: d.item}))
+	return at[:], bit
 }
 
 func (w *census) all(work <-chan []pair) error {

@@ -58,7 +58,8 @@ type Store struct {
 
 	leaving sync.WaitGroup // states that were replaced, until they are removed
 
-	element *element        // of the applying goroutine
+	element *element                  // of the applying goroutine
+	links   map[risk.ListingKey]*link // of the cut at work; it keeps its room
 	soonest [dueSlots]int64 // a lower bound of the next due time; see dueTables
 }
 

@@ -53,10 +53,12 @@ type cut struct {
 	removed map[string]bool
 
 	created   created              // if any
-	dueGroups map[string]*dueGroup // that were asked for
+	dueGroups map[dueGroupAt]*dueGroup // that were asked for
 
+	slab  slab                                // for what it writes
 	links map[risk.ListingKey]*link           // that were asked for
-	moved []risk.ListingKey                   // of those, the ones that this cut has written or removed
+	fresh []link                              // room for the next of them
+	moved []*link                             // of those, the ones that this cut has written or removed
 	acts  map[risk.ListingID]map[risk.ID]bool // what this cut has put (true) and removed on a listing
 	led   map[string]uint64                   // records that an index has led to: they must be there, of this version if it is not 0
 }
@@ -78,8 +80,11 @@ const dueSlots = 3
 
 func (s *Store) begin() *cut {
 	m := s.now.Load()
+	if clear(s.links); s.links == nil {
+		s.links = map[risk.ListingKey]*link{}
+	}
 	return &cut{store: s, meta: m.copyFor(), txn: m.gen.db.NewTransactionAt(m.version(), true),
-		changed: map[byte]bool{}, soonest: s.soonest, removed: map[string]bool{}, links: map[risk.ListingKey]*link{}, acts: map[risk.ListingID]map[risk.ID]bool{}, led: map[string]uint64{}, dueGroups: map[string]*dueGroup{}}
+		changed: map[byte]bool{}, soonest: s.soonest, removed: map[string]bool{}, links: s.links, acts: map[risk.ListingID]map[risk.ID]bool{}, led: map[string]uint64{}, dueGroups: map[dueGroupAt]*dueGroup{}}
 }
 
 // entryOverhead is what badger counts for an entry beside key and value.

@@ -149,7 +149,7 @@ func recordAlone(t *testing.T, w *world, id risk.ListingID) (alone []byte) {
 // dueAt is where the index of what is due has a listing.
 func dueAt(due int64, id risk.ListingID) []byte {
 	key, _ := dueGroupKey(due, risk.ListingRecordKey(id))
-	return key
+	return key[:]
 }
 
 // dueOf is where it has one that is in the state.
