@@ -136,27 +136,6 @@ func asDamage(err error) error {
 	return fmt.Errorf("%w: %w", ErrDisk, err)
 }
 
-// verifyLog reads every entry once.
-func verifyLog(log raft.LogStore) error {
-	first, err1 := log.FirstIndex()
-	last, err2 := log.LastIndex()
-	if err := errors.Join(err1, err2); err != nil || last == 0 {
-		return err
-	}
-	term := uint64(0)
-	for index := first; index <= last; index++ {
-		var entry raft.Log
-		if err := log.GetLog(index, &entry); err != nil {
-			return fmt.Errorf("entry %d: %w", index, asDamage(err))
-		}
-		if entry.Index != index || entry.Term < term {
-			return fmt.Errorf("%w: in place of entry %d there is entry %d of term %d", ErrDamaged, index, entry.Index, entry.Term)
-		}
-		term = entry.Term
-	}
-	return nil
-}
-
 // lockedLog frees its directory when it closes.
 type lockedLog struct {
 	logStore

@@ -196,7 +196,8 @@ type Replica struct {
 }
 
 // Start opens the log, compares it with the machine's position and runs the
-// server. A server with an empty log and an empty machine waits until it is added
+// server. What the log has behind that position was read before; the rest is read
+// beside what the server does, and damage in it is a failure (see Failed). A server with an empty log and an empty machine waits until it is added
 // to a network, or until Bootstrap founds one.
 func Start(cfg Config, machine Machine) (*Replica, error) {
 	cfg, err := cfg.withDefaults()
@@ -204,13 +205,13 @@ func Start(cfg Config, machine Machine) (*Replica, error) {
 		return nil, err
 	}
 	logger := newBridge(cfg.Logger.With("room", "consensus"))
+	at := machine.Position()
 	store := cfg.store
 	if store == nil {
-		if store, err = openLog(cfg.Dir, logger); err != nil {
+		if store, err = openLogUpTo(cfg.Dir, logger, verifyBehind(at.Index)); err != nil {
 			return nil, err
 		}
 	}
-	at := machine.Position()
 	if err := reconcileLog(store, at); err != nil {
 		return nil, errors.Join(fmt.Errorf("consensus: %w", err), store.Close())
 	}
@@ -247,6 +248,7 @@ func Start(cfg Config, machine Machine) (*Replica, error) {
 	}
 	r.watch(notify)
 	r.work.Go(r.yield)
+	r.work.Go(func() { r.verifyOld(at.Index) })
 	r.flights.Go(r.verifyReads)
 	return r, nil
 }
