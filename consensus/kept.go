@@ -41,17 +41,18 @@ func (k *kept) hold(index uint64) (release func()) {
 	}
 }
 
-// limit gives up to where the log may be cut, of what raft wants. The entry at an
-// image's index stays too: raft compares it with what the other server has.
-func (k *kept) limit(to uint64) uint64 {
+// limit gives up to where the log may be cut, of what else it would be, and of what
+// the number of its entries alone demands. The entry at an image's index stays too:
+// raft compares it with what the other server has.
+func (k *kept) limit(to, demanded uint64) uint64 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	limited := to
 	for _, index := range k.behind {
 		limited = min(limited, index-1)
 	}
-	if to > maxKept {
-		limited = max(limited, to-maxKept)
+	if demanded > maxKept {
+		limited = max(limited, demanded-maxKept)
 	}
 	return limited
 }

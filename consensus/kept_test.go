@@ -40,7 +40,7 @@ func TestKept(t *testing.T) {
 		k := new(kept)
 		limit := func(to, want uint64) {
 			t.Helper()
-			if got := k.limit(to); got != want {
+			if got := k.limit(to, to); got != want {
 				t.Errorf("a cut up to %d goes to %d, want %d", to, got, want)
 			}
 		}

@@ -24,7 +24,18 @@ type logStore interface {
 	raft.StableStore
 	raft.MonotonicLogStore
 	Close() error
+	// Newest gives the first of the newest entries that together take at least so many
+	// bytes, as far as it is known; zero if all of them take less.
+	Newest(bytes uint64) (first uint64)
 }
+
+// fileLog is the log on disk. It knows how long its full files are.
+type fileLog struct {
+	*wal.WAL
+	meta *metaStore
+}
+
+func (l fileLog) Newest(bytes uint64) uint64 { return l.meta.newest(bytes) }
 
 // segmentSize is how long one file of the log grows, in bytes. Tests change it.
 var segmentSize = wal.DefaultSegmentSize
@@ -70,12 +81,13 @@ func openLocked(dir string, logger *bridge, verify func(raft.LogStore) error) (*
 		return nil, err
 	}
 	files := segments{segment.NewFiler(dir, walfs.New())}
+	meta := &metaStore{segments: files}
 	log, err := wal.Open(dir, wal.WithLogger(logger), wal.WithCodec(codec{}), wal.WithSegmentFiler(files),
-		wal.WithMetaStore(&metaStore{segments: files}), wal.WithSegmentSize(segmentSize))
+		wal.WithMetaStore(meta), wal.WithSegmentSize(segmentSize))
 	if err != nil {
 		return nil, errors.Join(asDamage(err), mark.file.Close())
 	}
-	mark.logStore = log
+	mark.logStore = fileLog{log, meta}
 	err = syncSegments(dir)
 	if err == nil {
 		err = mark.check()
@@ -203,9 +215,9 @@ func bounds(log raft.LogStore) (first, last uint64, err error) {
 // already holds. Raft truncates at whatever index a leader names.
 type guardedLog struct {
 	logStore
-	d    *delivery
-	kept *kept
-	fate *fate
+	d     *delivery
+	trail *trail
+	fate  *fate
 }
 
 // GetLog does not see what was cut. The log on disk still gives entries that were
@@ -228,13 +240,14 @@ func (g guardedLog) StoreLogs(logs []*raft.Log) error {
 		return err
 	}
 	g.fate.onDisk(logs)
+	g.trail.grown(g.logStore)
 	return nil
 }
 
 func (g guardedLog) StoreLog(l *raft.Log) error { return g.StoreLogs([]*raft.Log{l}) }
 
 // DeleteRange lets three things pass: a cut of what is on disk in the machine, as
-// far as no image on its way needs it; a truncation of what was never delivered;
+// far as nothing of it is to stay (see trail); a truncation of what was never delivered;
 // and the end of a log that an image replaced.
 func (g guardedLog) DeleteRange(from, to uint64) error {
 	durable := to <= g.d.synced.Load()
@@ -244,7 +257,7 @@ func (g guardedLog) DeleteRange(from, to uint64) error {
 			from, to, g.d.applied.Load(), g.d.synced.Load())
 	}
 	if durable && !undelivered && !g.d.superseded.Load() {
-		if to = g.kept.limit(to); to < from {
+		if to = g.trail.limit(g.logStore, to); to < from {
 			return nil
 		}
 	}

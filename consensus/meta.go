@@ -131,6 +131,19 @@ func (m *metaStore) CommitState(state types.PersistentState) error {
 	return m.write(metaContent{Log: state, Stable: m.held.Stable})
 }
 
+// newest: see logStore. A full file says where its index begins, behind the entries.
+func (m *metaStore) newest(bytes uint64) (first uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	files, held := m.held.Log.Segments, uint64(0)
+	for i := len(files) - 1; i >= 0; i-- {
+		if held += files[i].IndexStart; held >= bytes {
+			return files[i].MinIndex
+		}
+	}
+	return 0
+}
+
 func (m *metaStore) GetStable(key []byte) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

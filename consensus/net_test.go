@@ -302,6 +302,23 @@ func (m *memStore) SetUint64(key []byte, value uint64) error {
 func (*memStore) Close() error      { return nil }
 func (*memStore) IsMonotonic() bool { return true }
 
+// Newest takes each entry for as long as its data.
+func (m *memStore) Newest(bytes uint64) uint64 {
+	first, _ := m.FirstIndex()
+	last, _ := m.LastIndex()
+	held := uint64(0)
+	for i := last; i >= first && i > 0; i-- {
+		var l raft.Log
+		if m.InmemStore.GetLog(i, &l) == nil {
+			held += uint64(len(l.Data))
+		}
+		if held >= bytes {
+			return i
+		}
+	}
+	return 0
+}
+
 func (m *memStore) StoreLogs(logs []*raft.Log) error {
 	if err := m.step("append", logs[0].Index); err != nil {
 		return err

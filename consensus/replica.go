@@ -87,7 +87,11 @@ type Config struct {
 	CommitTimeout time.Duration // 2 ms: how soon followers learn of a commit
 	IOTimeout     time.Duration // 5 s: one message
 
-	TrailingLogs      uint64        // 8192 entries kept for slow followers
+	// TrailingLogs and TrailingBytes are what the log keeps, for slow followers, of what
+	// is in the machine: as many entries (8192), and not many more bytes (128 MiB) unless
+	// a follower is known to be late. At least 512 of the entries stay.
+	TrailingLogs      uint64
+	TrailingBytes     uint64
 	SnapshotThreshold uint64        // 8192 entries between two cuts of the log
 	SnapshotInterval  time.Duration // 30 s between two looks at that
 
@@ -113,6 +117,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.CommitTimeout = or(c.CommitTimeout, 2*time.Millisecond)
 	c.IOTimeout = or(c.IOTimeout, 5*time.Second)
 	c.TrailingLogs = or(c.TrailingLogs, 8192)
+	c.TrailingBytes = or(c.TrailingBytes, 128<<20)
 	c.SnapshotThreshold = or(c.SnapshotThreshold, 8192)
 	c.SnapshotInterval = or(c.SnapshotInterval, 30*time.Second)
 	c.StallAfter = or(c.StallAfter, 2*time.Second)
@@ -155,7 +160,7 @@ func (c *Config) raftConfig(logger *bridge, notify chan<- bool) *raft.Config {
 	rc.MaxAppendEntries = maxAppendEntries
 	rc.BatchApplyCh = true
 	rc.ShutdownOnRemove = false
-	rc.TrailingLogs = c.TrailingLogs
+	rc.TrailingLogs = min(c.TrailingLogs, minTrailing) // see trail for what stays beyond them
 	rc.SnapshotThreshold = c.SnapshotThreshold
 	rc.SnapshotInterval = c.SnapshotInterval
 	rc.NoSnapshotRestoreOnStart = true
@@ -177,6 +182,7 @@ type Replica struct {
 	lead     leadership
 	stamps   *stamps
 	fate     *fate
+	trail    *trail
 
 	slots chan struct{} // a proposal under way holds one
 	reads chan chan error
@@ -236,6 +242,7 @@ func Start(cfg Config, machine Machine) (*Replica, error) {
 	r.terms = &terms{StableStore: r.disk, onTerm: cfg.OnTerm, fail: r.delivery.fail, told: term}
 	r.terms.known.Store(term)
 	r.trans = newTransport(r, logger)
+	r.trail = newTrail(&r.cfg, r.late)
 	r.delivery.committed = r.trans.hints.committed
 	if last, err := store.LastIndex(); at.Index > 0 || last > 0 || err != nil {
 		// Until raft runs: this server knows a network.
@@ -249,6 +256,7 @@ func Start(cfg Config, machine Machine) (*Replica, error) {
 	r.watch(notify)
 	r.work.Go(r.yield)
 	r.work.Go(func() { r.verifyOld(at.Index) })
+	r.work.Go(r.cutLong)
 	r.flights.Go(r.verifyReads)
 	return r, nil
 }
@@ -266,9 +274,8 @@ func (r *Replica) startRaft(machine Machine, logger *bridge, notify chan<- bool)
 			err = fmt.Errorf("consensus: start raft: %w", err)
 		}
 	}()
-	kept := &kept{}
-	r.raft, err = raft.NewRaft(r.cfg.raftConfig(logger, notify), r.delivery, guardedLog{r.disk, r.delivery, kept, r.fate},
-		r.terms, newImages(machine, &r.delivery.counts, kept, r.stopping), r.trans)
+	r.raft, err = raft.NewRaft(r.cfg.raftConfig(logger, notify), r.delivery, guardedLog{r.disk, r.delivery, r.trail, r.fate},
+		r.terms, newImages(machine, &r.delivery.counts, r.trail.kept, r.stopping), r.trans)
 	if err == nil {
 		servers := r.Servers
 		r.trans.servers.Store(&servers)

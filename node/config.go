@@ -147,6 +147,9 @@ type RaftConfig struct {
 	CommitTimeout time.Duration `koanf:"commit_timeout"`
 	// TrailingLogs is how many entries stay behind a snapshot for slow followers.
 	TrailingLogs uint64 `koanf:"trailing_logs"`
+	// TrailingBytes is how long what stays may be, in bytes, while the leader knows of no
+	// server that is late: it is read at each start. Files of 64 MiB go, or stay.
+	TrailingBytes uint64 `koanf:"trailing_bytes"`
 	// SnapshotThreshold is how many entries come between two cuts of the log.
 	SnapshotThreshold uint64        `koanf:"snapshot_threshold"`
 	SnapshotInterval  time.Duration `koanf:"snapshot_interval"`
@@ -182,7 +185,7 @@ func DefaultConfig() Config {
 		Disk:    DiskConfig{Reserve: 1 << 30, VerifyEvery: time.Hour},
 		Journal: JournalConfig{Keep: 30 * 24 * time.Hour, Bytes: 2 << 30},
 		Raft: RaftConfig{Heartbeat: 600 * time.Millisecond, Election: 600 * time.Millisecond, Lease: 300 * time.Millisecond,
-			CommitTimeout: 50 * time.Millisecond, TrailingLogs: 8192, SnapshotThreshold: 8192,
+			CommitTimeout: 50 * time.Millisecond, TrailingLogs: 8192, TrailingBytes: 128 << 20, SnapshotThreshold: 8192,
 			SnapshotInterval: 2 * time.Minute},
 		Limits: LimitsConfig{Streams: 1024, Connections: 4096, ConnectionsEach: 512, Message: 4 << 20,
 			SubmitWait: 10 * time.Second, SizeWait: 2 * time.Second, CheckWait: 10 * time.Millisecond},

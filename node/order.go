@@ -30,6 +30,7 @@ func (n *Node) startOrder() error {
 		Lease:             n.cfg.Raft.Lease,
 		CommitTimeout:     n.cfg.Raft.CommitTimeout,
 		TrailingLogs:      n.cfg.Raft.TrailingLogs,
+		TrailingBytes:     n.cfg.Raft.TrailingBytes,
 		SnapshotThreshold: n.cfg.Raft.SnapshotThreshold,
 		SnapshotInterval:  n.cfg.Raft.SnapshotInterval,
 		Admit:             n.admitEntry,
