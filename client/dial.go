@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/mem"
+
+	apiv1 "github.com/risknet/risknet/api/v1"
 )
 
 // maxReceiveBytes bounds one answer of a node.
@@ -108,6 +110,7 @@ func dialNode(address string, config *tls.Config, reach Reach) (*grpc.ClientConn
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(credentials.NewTLS(toNodes(config))),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceiveBytes), grpc.ForceCodecV2(newCodec())),
+		grpc.WithStaticStreamWindowSize(apiv1.StreamWindow), grpc.WithStaticConnWindowSize(apiv1.ConnWindow),
 		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: 3 * time.Second,
 			Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),

@@ -37,9 +37,36 @@ const (
 // checkpoints is what a node says about its ledger.
 type checkpoints struct {
 	key      ed25519.PrivateKey
+	pens     atomic.Pointer[pens]
 	newest   atomic.Pointer[signedHead]
 	wanted   chan struct{}         // one place: somebody waits for a newer one
 	diverged atomic.Pointer[error] // why nothing is signed any more
+}
+
+// pens sign and cosign under one origin. To make them costs as much as a signature,
+// because the key is held to its public half first.
+type pens struct {
+	origin   string
+	signer   ledger.Signer
+	cosigner *ledger.Cosigner
+}
+
+// pensFor are this node's under an origin, which never changes once there is one.
+func (n *Node) pensFor(origin string) (*pens, error) {
+	if p := n.checkpoints.pens.Load(); p != nil && p.origin == origin {
+		return p, nil
+	}
+	signer, err := ledger.NewSigner(origin, n.checkpoints.key)
+	if err != nil {
+		return nil, err
+	}
+	cosigner, err := ledger.NewCosigner(cosignerName(origin, n.id), n.checkpoints.key)
+	if err != nil {
+		return nil, err
+	}
+	p := &pens{origin: origin, signer: signer, cosigner: cosigner}
+	n.checkpoints.pens.Store(p)
+	return p, nil
 }
 
 // signedHead is a checkpoint with those who have cosigned it. It is never changed.
@@ -145,11 +172,11 @@ func (n *Node) sign(c ledger.Checkpoint) ([]byte, error) {
 	if why := n.checkpoints.diverged.Load(); why != nil {
 		return nil, *why
 	}
-	signer, err := ledger.NewSigner(c.Origin, n.checkpoints.key)
+	p, err := n.pensFor(c.Origin)
 	if err != nil {
 		return nil, err
 	}
-	return ledger.SignCheckpoint(c, signer)
+	return ledger.SignCheckpoint(c, p.signer)
 }
 
 func (n *Node) freshlyCosigned(h *signedHead) bool {
@@ -207,11 +234,11 @@ func (n *Node) haveCosigned(ctx context.Context, head *signedHead) *signedHead {
 // own checkpoint too, whose plain signature has no time: an auditor of three nodes
 // wants the clocks of two beside the leader's.
 func (n *Node) cosignature(of ledger.Checkpoint) (string, error) {
-	cosigner, err := ledger.NewCosigner(cosignerName(of.Origin, n.id), n.checkpoints.key)
+	p, err := n.pensFor(of.Origin)
 	if err != nil {
 		return "", err
 	}
-	return cosigner.Line(of, n.now())
+	return p.cosigner.Line(of, n.now())
 }
 
 // olderLines keeps what the others have said of this very checkpoint while none of

@@ -83,6 +83,10 @@ const (
 	// lookAgain is when everything is looked at without a cause: for what no command
 	// changes, such as a listing that takes effect on a day.
 	lookAgain = 24 * time.Hour
+	// lookPause is how long a search waits for more, and for the other nodes of this
+	// machine and of the network to have what it is about: a listing protects before it
+	// is looked back at.
+	lookPause = 25 * time.Millisecond
 	// lookPatience is the pause after a search that has failed.
 	lookPatience = 10 * time.Second
 )
@@ -105,6 +109,9 @@ func (n *Node) lookBack(ctx context.Context) error {
 		case <-again.C:
 			due = true
 		case <-l.backlog.wake:
+			if !pause(ctx, lookPause) {
+				return nil
+			}
 		}
 		for n.checker.Age() > n.cfg.Stale.MaxAge || n.disk.hold() != nil {
 			if !pause(ctx, n.cfg.Stale.AskEvery) {

@@ -288,6 +288,25 @@ func TestANodeWithoutAJournalSaysSo(t *testing.T) {
 	}
 }
 
+// A listing protects everywhere before anybody looks back at what it would have stopped:
+// the search would take the processor from the nodes that are about to apply it.
+func TestASearchWaitsUntilTheListingProtects(t *testing.T) {
+	d := newDesk(t)
+	d.asks("member", "T-1", "13800000001")
+	d.writes()
+	d.settles()
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { _ = d.lookBack(ctx); close(done) }()
+	defer func() { stop(); <-done }()
+	more, begun := d.look.journal.Changed(), time.Now()
+	d.lists(d.acq, 1, "13800000001")
+	<-more
+	if took := time.Since(begun); took < lookPause {
+		t.Fatalf("it was told of after %v", took)
+	}
+}
+
 // The goroutines as they run in a node: checks and listings beside each other, and a
 // reader that waits. Of each payment its institution hears once, in the answer or in an
 // alert, whichever came first.

@@ -35,12 +35,12 @@ func (n *Node) promise(signed *risk.Signed, at int64) []byte {
 	if err != nil || net == nil || n.checkpoints.diverged.Load() != nil {
 		return nil
 	}
-	signer, err := ledger.NewSigner(net.Origin, n.checkpoints.key)
+	p, err := n.pensFor(net.Origin)
 	if err != nil {
 		return nil
 	}
 	by := at + promiseWithin.Milliseconds()
-	note, err := ledger.SignPromise(ledger.Promise{Origin: net.Origin, Command: ledger.Hash(signed.ID()), At: at, By: by, NotAfter: command.NotAfter}, signer)
+	note, err := ledger.SignPromise(ledger.Promise{Origin: net.Origin, Command: ledger.Hash(signed.ID()), At: at, By: by, NotAfter: command.NotAfter}, p.signer)
 	if err != nil {
 		return nil
 	}
@@ -116,12 +116,12 @@ func (s *commandService) Absent(_ context.Context, req *apiv1.AbsentRequest) (*a
 	if err := n.saveAnchor(); err != nil {
 		return nil, internal(err)
 	}
-	signer, err := ledger.NewSigner(promise.Origin, n.checkpoints.key)
+	p, err := n.pensFor(promise.Origin)
 	if err != nil {
 		return nil, internal(err)
 	}
 	note, err := ledger.SignAbsence(ledger.Absence{Origin: promise.Origin, Command: promise.Command, Promise: promise.Hash(),
-		Time: n.now().UnixMilli(), Size: head.Size, Root: ledger.Hash(head.Root)}, signer)
+		Time: n.now().UnixMilli(), Size: head.Size, Root: ledger.Hash(head.Root)}, p.signer)
 	if err != nil {
 		return nil, internal(err)
 	}
