@@ -43,15 +43,25 @@ type generation struct {
 	soundness *soundness
 }
 
+// compactors are as few as badger takes. It puts a table together in a buffer that holds
+// it twice, as it is and compressed, and a leaf four times; each compactor has up to 13
+// of them in the works. Eight are kept as long as there is work, for tables of every
+// level in turn, so that each becomes as large as the largest needs it. For the same
+// reason tables are as large in the deepest level as in the first.
+const compactors = 2
+
 // badgerOptions are set for a state that is behind raft's log: nothing is synced
 // one by one, and a block is verified each time it is read. Badger answers
 // "not found" for a damaged block, so what must be there and is not is damage.
 func badgerOptions(dir string, memTable int64, log *slog.Logger) badger.Options {
-	return badger.DefaultOptions(dir).
+	o := badger.DefaultOptions(dir)
+	o.TableSizeMultiplier = 1 // there is no function for it
+	return o.
 		WithSyncWrites(false).
 		WithDetectConflicts(false).
 		WithNumVersionsToKeep(1).
 		WithMemTableSize(memTable).
+		WithNumCompactors(compactors).
 		WithValueThreshold(1 << 20).
 		WithValueLogFileSize(16 << 20).
 		WithBlockCacheSize(64 << 20).
@@ -70,9 +80,6 @@ func openGeneration(dir string, o Options) (g *generation, err error) {
 	// it longer; so we look before.
 	empty := emptyFiles(dir)
 	options := badgerOptions(dir, o.MemTableBytes, o.Logger)
-	if o.tableBytes > 0 {
-		options = options.WithBaseTableSize(o.tableBytes)
-	}
 	rest, err := prepare(dir, options)
 	if err != nil {
 		return nil, err

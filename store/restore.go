@@ -175,16 +175,9 @@ func (s *Store) build(dir string, image io.Reader, want *Position) (m *meta, err
 	return m, gen.sync(m.position)
 }
 
-// loadedTableBytes is a 32nd of the tables that an image becomes. Up to 16 are put
-// together at a time, in twice their room each: with badger's own size that was more
-// than a gigabyte.
-const loadedTableBytes = 256 << 10
-
 // fill writes the parts of an image into a directory.
 func (s *Store) fill(dir string, r *imageReader, head *imageHead) (err error) {
-	o := s.opts
-	o.tableBytes = loadedTableBytes
-	gen, err := openGeneration(dir, o)
+	gen, err := openGeneration(dir, s.opts)
 	if err != nil {
 		return err
 	}

@@ -34,15 +34,14 @@ type Options struct {
 	OnRestore func() error
 
 	// MemTableBytes is how much badger collects in memory before it writes a table;
-	// zero is 16 MiB. A small node starts and is copied faster with less, and less
+	// zero is 24 MiB, the most for which the buffer of that table, which doubles, stays
+	// at 60. A small node starts and is copied faster with less, and less
 	// than MinMemTableBytes is refused: a large command would not fit.
 	MemTableBytes int64
 
 	// Room refuses bytes for which there is no room. It is asked before and while
 	// an image is written, comes in, or becomes a state. Nil always has room.
 	Room func(bytes uint64) error
-
-	tableBytes int64 // of badger's smallest tables; zero is badger's own
 
 	alter func(key, record []byte) []byte // tests change a record on its way to disk
 }
@@ -123,7 +122,7 @@ func (o *Options) complete() error {
 		o.Room = func(uint64) error { return nil }
 	}
 	if o.MemTableBytes == 0 {
-		o.MemTableBytes = 16 << 20
+		o.MemTableBytes = 24 << 20
 	}
 	if o.MemTableBytes < MinMemTableBytes {
 		return fmt.Errorf("a table in memory of %d bytes is too small for a large command; give at least %d", o.MemTableBytes, MinMemTableBytes)
