@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
+	"sync"
 	"syscall"
 
 	"github.com/lmittmann/tint"
@@ -51,16 +51,12 @@ func runNode(ctx context.Context, cfg node.Config) error {
 		return err
 	}
 	boundGarbage()
+	giving, stop := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	beside.Go(func() { giveBack(giving) })
+	defer beside.Wait()
+	defer stop()
 	return node.Serve(ctx, cfg, node.Environment{}, log, nil)
-}
-
-// boundGarbage lets the heap grow to half as much again as is in use, where Go would
-// let it grow to twice: most of a node's heap is badger's buffers, which have no
-// pointers in them and cost a collection nothing. GOGC has the last word.
-func boundGarbage() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50)
-	}
 }
 
 // newLogger writes to standard error: for people in colour on a terminal, or as
