@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 	"path/filepath"
@@ -143,7 +144,7 @@ func ReadArchive(dir string, r io.Reader, o Options) (info ArchiveInfo, err erro
 
 // unpack builds, closes and syncs the state of an archive.
 func (s *Store) unpack(dir string, in io.Reader) (info ArchiveInfo, err error) {
-	r := &archiveReader{imageReader: *newImageReader(in)}
+	r := &archiveReader{in: bufio.NewReaderSize(in, 1<<20), hash: sha256.New()}
 	size, err := r.begin()
 	if err != nil {
 		return info, err
@@ -178,20 +179,23 @@ func VerifyArchive(r io.Reader, o Options) (info ArchiveInfo, err error) {
 
 // archiveReader takes an archive apart.
 type archiveReader struct {
-	imageReader
+	in    *bufio.Reader
+	hash  hash.Hash
 	bytes int64
 }
 
 func badArchive(err error) error { return fmt.Errorf("%w: %w", ErrArchive, err) }
 
 func (r *archiveReader) take(n int) ([]byte, error) {
-	part, err := r.imageReader.take(n)
-	if errors.Is(err, ErrImage) {
+	part := make([]byte, n)
+	_, err := io.ReadFull(r.in, part)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, fmt.Errorf("%w: it is cut short", ErrArchive)
 	}
 	if err != nil {
 		return nil, err
 	}
+	r.hash.Write(part)
 	r.bytes += int64(n)
 	return part, nil
 }

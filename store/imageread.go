@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
@@ -29,31 +28,57 @@ type imageHead struct {
 	before  ledger.Edge
 }
 
-// imageReader takes an image apart and trusts nothing in it.
+// imageReader takes an image apart and trusts nothing in it. What it gives lies in the
+// chunks that it reads, which are not used again.
 type imageReader struct {
-	in    *bufio.Reader
-	hash  hash.Hash
-	last  []byte // the key before
-	short [4]byte
+	in     io.Reader
+	hash   hash.Hash
+	chunk  []byte
+	at     int    // in the chunk: before it is what was given
+	summed int    // in the chunk: before it is what the hash has
+	last   []byte // the key before
 }
+
+// imageChunkBytes is how much is read at once, and hashed.
+const imageChunkBytes = 1 << 20
 
 func newImageReader(in io.Reader) *imageReader {
-	return &imageReader{in: bufio.NewReaderSize(in, 1<<20), hash: sha256.New()}
+	return &imageReader{in: in, hash: sha256.New()}
 }
 
-func (r *imageReader) take(n int) ([]byte, error) { return r.fill(make([]byte, n)) }
-
-func (r *imageReader) fill(part []byte) ([]byte, error) {
-	if err := readAll(r.in, part); err != nil {
-		return nil, err
+// take gives the next bytes.
+func (r *imageReader) take(n int) ([]byte, error) {
+	if len(r.chunk)-r.at < n {
+		if err := r.more(n); err != nil {
+			return nil, err
+		}
 	}
-	r.hash.Write(part)
-	return part, nil
+	r.at += n
+	return r.chunk[r.at-n : r.at : r.at], nil
 }
 
-// readAll tells an image that ends too early from one that cannot be read.
-func readAll(in io.Reader, part []byte) error {
-	_, err := io.ReadFull(in, part)
+// more reads until so many bytes have not been given.
+func (r *imageReader) more(n int) error {
+	if cap(r.chunk)-r.at < n {
+		r.sum()
+		next := make([]byte, len(r.chunk)-r.at, max(imageChunkBytes, n))
+		copy(next, r.chunk[r.at:])
+		r.chunk, r.at, r.summed = next, 0, 0
+	}
+	have := len(r.chunk)
+	got, err := io.ReadAtLeast(r.in, r.chunk[have:cap(r.chunk)], n-(have-r.at))
+	r.chunk = r.chunk[:have+got]
+	return cutShort(err)
+}
+
+// sum hashes what was given.
+func (r *imageReader) sum() {
+	r.hash.Write(r.chunk[r.summed:r.at])
+	r.summed = r.at
+}
+
+// cutShort tells an image that ends too early from one that cannot be read.
+func cutShort(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return badImage("it is cut short")
 	}
@@ -62,7 +87,7 @@ func readAll(in io.Reader, part []byte) error {
 
 // long reads a part of bounded length, so that no length makes us reserve more.
 func (r *imageReader) long(limit uint32) ([]byte, error) {
-	head, err := r.fill(r.short[:4])
+	head, err := r.take(4)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +163,7 @@ func (h *imageHead) check() error {
 
 // next gives a part; a nil key at the end, after the checksum has been compared.
 func (r *imageReader) next() (key, value []byte, err error) {
-	head, err := r.fill(r.short[:1])
+	head, err := r.take(1)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -163,18 +188,25 @@ func (r *imageReader) next() (key, value []byte, err error) {
 }
 
 func (r *imageReader) end() error {
+	r.sum()
 	want := r.hash.Sum(nil)
-	sum := make([]byte, len(want))
-	if err := readAll(r.in, sum); err != nil {
+	sum, err := r.take(len(want))
+	if err != nil {
 		return err
 	}
 	if !bytes.Equal(sum, want) {
 		return badImage("its checksum is wrong")
 	}
-	if _, err := r.in.ReadByte(); !errors.Is(err, io.EOF) {
-		return badImage("there is more behind its end")
+	if r.at == len(r.chunk) {
+		n, err := io.ReadFull(r.in, make([]byte, 1))
+		if n == 0 && errors.Is(err, io.EOF) {
+			return nil
+		}
+		if n == 0 {
+			return err
+		}
 	}
-	return nil
+	return badImage("there is more behind its end")
 }
 
 // wellFormed holds the keys that the rest takes apart to their lengths.

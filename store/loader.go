@@ -5,12 +5,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"runtime"
 	"slices"
 
 	"github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/pb"
-	"github.com/dgraph-io/ristretto/v2/z"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/risknet/risknet/ledger"
@@ -23,9 +22,8 @@ import (
 // edge, the position) is put between them, where its keys belong. Lanes and numbers
 // are counted anew beside that, on as many processors as there are.
 type loader struct {
-	to      *badger.StreamWriter
-	version uint64
-	buffer  *z.Buffer // what is not with the writer yet
+	to     *tableWriter
+	joined []byte // room for a listing
 
 	extra []pair // what follows, in the order of its keys; what is written is taken off
 
@@ -41,24 +39,16 @@ type loader struct {
 
 type pair struct{ key, value []byte }
 
-const (
-	loadedAtOnce = 1024 // parts in a batch
-	loadedBytes  = 4 << 20
-)
+const loadedBatch = 1024 // parts
 
-// load writes the parts of an image and what follows from them. After an error the
-// directory is of no use.
-func load(gen *generation, r *imageReader, head *imageHead) (err error) {
-	l := &loader{to: gen.db.NewStreamWriter(), version: head.meta.version(), buffer: z.NewBuffer(loadedBytes, "image")}
-	defer func() { _ = l.buffer.Release() }()
-	if err = l.to.Prepare(); err == nil {
-		err = l.all(r, head)
+// load writes the parts of an image and what follows from them into a directory, for
+// badger to open. After an error the directory is of no use.
+func load(dir string, o badger.Options, r *imageReader, head *imageHead) error {
+	l := &loader{to: newTableWriter(dir, o, head.meta.version())}
+	if err := l.all(r, head); err != nil {
+		return errors.Join(err, l.to.close())
 	}
-	if err != nil {
-		l.to.Cancel()
-		return err
-	}
-	return l.to.Flush()
+	return l.to.finish()
 }
 
 func (l *loader) all(r *imageReader, head *imageHead) (err error) {
@@ -75,9 +65,6 @@ func (l *loader) all(r *imageReader, head *imageHead) (err error) {
 	}
 	if err == nil {
 		err = l.follow(nil)
-	}
-	if err == nil {
-		err = l.flush()
 	}
 	return err
 }
@@ -115,7 +102,7 @@ func (l *loader) part(key, value []byte) error {
 	if key[0] != prefixLink && key[0] != prefixBody {
 		l.batch = append(l.batch, pair{key, value})
 	}
-	if len(l.batch) == loadedAtOnce {
+	if len(l.batch) == loadedBatch {
 		if err := l.hand(); err != nil {
 			return err
 		}
@@ -124,9 +111,10 @@ func (l *loader) part(key, value []byte) error {
 		return err
 	}
 	if key[0] == risk.TableListings {
-		value = joinListing(value, nil) // its body has come under its own key
+		l.joined = append(binary.BigEndian.AppendUint16(l.joined[:0], uint16(len(value))), value...)
+		value = l.joined // joinListing; its body has come under its own key
 	}
-	return l.write(key, value)
+	return l.to.add(key, value)
 }
 
 // hand gives a batch to the workers.
@@ -190,17 +178,17 @@ func (l *loader) dues() error {
 		}
 		all.listings = all.listings[n:]
 		for len(all.others) > 0 && bytes.Compare(all.others[0], key) < 0 {
-			if err := l.write(all.others[0], nil); err != nil {
+			if err := l.to.add(all.others[0], nil); err != nil {
 				return err
 			}
 			all.others = all.others[1:]
 		}
-		if err := l.write(key, binary.BigEndian.AppendUint64(nil, group)); err != nil {
+		if err := l.to.add(key, binary.BigEndian.AppendUint64(nil, group)); err != nil {
 			return err
 		}
 	}
 	for _, key := range all.others {
-		if err := l.write(key, nil); err != nil {
+		if err := l.to.add(key, nil); err != nil {
 			return err
 		}
 	}
@@ -211,26 +199,12 @@ func (l *loader) dues() error {
 // before nil.
 func (l *loader) follow(key []byte) error {
 	for len(l.extra) > 0 && (key == nil || bytes.Compare(l.extra[0].key, key) < 0) {
-		if err := l.write(l.extra[0].key, l.extra[0].value); err != nil {
+		if err := l.to.add(l.extra[0].key, l.extra[0].value); err != nil {
 			return err
 		}
 		l.extra = l.extra[1:]
 	}
 	return nil
-}
-
-func (l *loader) write(key, value []byte) error {
-	badger.KVToBuffer(&pb.KV{Key: key, Value: value, Version: l.version, StreamId: 1}, l.buffer)
-	if l.buffer.LenNoPadding() < loadedBytes {
-		return nil
-	}
-	return l.flush()
-}
-
-func (l *loader) flush() error {
-	err := l.to.Write(l.buffer)
-	l.buffer.Reset()
-	return err
 }
 
 // census is what a worker counts: the lanes of its records, and when they may go.

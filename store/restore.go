@@ -176,14 +176,11 @@ func (s *Store) build(dir string, image io.Reader, want *Position) (m *meta, err
 }
 
 // fill writes the parts of an image into a directory.
-func (s *Store) fill(dir string, r *imageReader, head *imageHead) (err error) {
-	gen, err := openGeneration(dir, s.opts)
-	if err != nil {
+func (s *Store) fill(dir string, r *imageReader, head *imageHead) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, gen.close()) }()
-	defer gen.caught(&err)
-	return load(gen, r, head)
+	return load(dir, badgerOptions(dir, s.opts.MemTableBytes, s.opts.Logger), r, head)
 }
 
 // verify reads the new state as checks will. The digest holds neither links nor
