@@ -150,7 +150,10 @@ func (s *Store) unpack(dir string, in io.Reader) (info ArchiveInfo, err error) {
 		return info, err
 	}
 	image := &hashedReader{from: io.LimitReader(r.in, size), reader: r}
-	m, err := s.build(dir, image, nil)
+	if _, err := s.receive(dir, image); err != nil {
+		return info, err
+	}
+	m, err := s.openBuilt(dir)
 	if err != nil {
 		return info, err
 	}

@@ -19,90 +19,6 @@ import (
 	"github.com/risknet/risknet/risk"
 )
 
-const stagingDir = "staging"
-
-// Staging receives an image beside the living state.
-type Staging struct {
-	*os.File
-	store *Store
-	into  roomy
-}
-
-// Stage makes room for an image.
-func (s *Store) Stage() (*Staging, error) {
-	dir := filepath.Join(s.dir, stagingDir)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	f, err := os.CreateTemp(dir, "image-*")
-	if err != nil {
-		return nil, err
-	}
-	return &Staging{File: f, store: s, into: roomy{to: f, room: s.opts.Room}}, nil
-}
-
-// Write stops where there is no room.
-func (st *Staging) Write(p []byte) (int, error) { return st.into.Write(p) }
-
-// ReadFrom takes the file's own out of io.Copy's sight.
-func (st *Staging) ReadFrom(r io.Reader) (int64, error) { return io.Copy(&st.into, r) }
-
-// Discard frees what was staged; the state that it has become stays.
-func (st *Staging) Discard() error {
-	err := st.File.Close()
-	if errors.Is(err, os.ErrClosed) {
-		err = nil
-	}
-	return errors.Join(err, os.Remove(st.File.Name()))
-}
-
-// Install verifies the staged image, refuses one that is not at the position wanted or
-// whose node records are not accepted, and puts it in the place of the state: durably,
-// and at once for everybody. After an error the old state stands as it was.
-func (st *Staging) Install(want Position, accept func(nodes []*risk.PutNode) error) error {
-	size, err := st.Seek(0, io.SeekEnd)
-	if err != nil {
-		return err
-	}
-	if _, err := st.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	s := st.store
-	if err := s.opts.Room(uint64(size)); err != nil { // the new state stands beside the old one
-		return err
-	}
-	name, err := s.nextName()
-	if err != nil {
-		return err
-	}
-	dir := filepath.Join(s.dir, name)
-	// If we crash here, what was staged is swept aside and sent again.
-	fault.Point("store: stage written")
-	m, err := s.build(dir, st.File, &want)
-	if err == nil {
-		if err = m.acceptable(accept); err != nil {
-			err = errors.Join(err, m.gen.close())
-		}
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("install an image: %w", err), os.RemoveAll(dir))
-	}
-	// If we crash here, the new directory is swept aside at the next start.
-	fault.Point("store: restore before CURRENT")
-	if err := s.setCurrent(name); err != nil {
-		return errors.Join(err, m.gen.close(), os.RemoveAll(dir))
-	}
-	// If we crash here, the next start opens the new state.
-	fault.Point("store: restore after CURRENT")
-	old := s.now.Load().gen
-	s.become(m)
-	if err := s.opts.OnRestore(); err != nil {
-		return s.fail(fmt.Errorf("take over a restored state: %w", err))
-	}
-	s.leaving.Go(func() { s.leave(old) })
-	return nil
-}
-
 // acceptable asks whether a state has the right nodes.
 func (m *meta) acceptable(accept func(nodes []*risk.PutNode) error) error {
 	nodes, err := m.nodes()
@@ -134,23 +50,36 @@ func (s *Store) nextName() (string, error) {
 	return name, os.RemoveAll(filepath.Join(s.dir, name))
 }
 
-// build makes a state of an image in a directory of its own, verifies it and has
-// it on disk. It refuses an image that is not at the position wanted, if any is.
-func (s *Store) build(dir string, image io.Reader, want *Position) (m *meta, err error) {
+// receive makes a state of an image in a directory of its own, for openBuilt to verify.
+func (s *Store) receive(dir string, image io.Reader) (*imageHead, error) {
 	r := newImageReader(image)
 	head, err := r.head()
+	if err == nil {
+		err = head.isAt(nil)
+	}
 	if err != nil {
 		return nil, err
-	}
-	if at := head.meta.position; at.Index == 0 || want != nil && (at.Index != want.Index || at.Term != want.Term || !bytes.Equal(at.Configuration, want.Configuration)) {
-		return nil, badImage("it is at index %d of term %d, with another position or configuration than was said", at.Index, at.Term)
 	}
 	if !s.opts.Network.IsZero() && head.network != s.opts.Network && len(head.leaf) > 0 {
 		return nil, badImage("it is of network %s, not %s", head.network, s.opts.Network)
 	}
-	if err := s.fill(dir, r, head); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
+	return head, load(dir, badgerOptions(dir, s.opts.MemTableBytes, s.opts.Logger), r, head)
+}
+
+// isAt refuses an image that is not at the position wanted, if any is.
+func (h *imageHead) isAt(want *Position) error {
+	at := h.meta.position
+	if at.Index == 0 || want != nil && (at.Index != want.Index || at.Term != want.Term || !bytes.Equal(at.Configuration, want.Configuration)) {
+		return badImage("it is at index %d of term %d, with another position or configuration than was said", at.Index, at.Term)
+	}
+	return nil
+}
+
+// openBuilt opens what receive has made, verifies it and has it on disk.
+func (s *Store) openBuilt(dir string) (m *meta, err error) {
 	gen, err := openGeneration(dir, s.opts)
 	if err != nil {
 		return nil, err
@@ -173,14 +102,6 @@ func (s *Store) build(dir string, image io.Reader, want *Position) (m *meta, err
 	// If we crash here, the new directory is swept aside at the next start.
 	fault.Point("store: restore built")
 	return m, gen.sync(m.position)
-}
-
-// fill writes the parts of an image into a directory.
-func (s *Store) fill(dir string, r *imageReader, head *imageHead) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	return load(dir, badgerOptions(dir, s.opts.MemTableBytes, s.opts.Logger), r, head)
 }
 
 // verify reads the new state as checks will. The digest holds neither links nor

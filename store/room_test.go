@@ -59,7 +59,7 @@ func TestAnImageForWhichThereIsNoRoomIsGivenUp(t *testing.T) {
 		}
 		mustClose(t, s)
 	}
-	for name, room := range map[string]int{"to stage it": roomPart, "to build it": 2*len(image) - 1} {
+	for name, room := range map[string]int{"for more than a part": roomPart, "for the last byte": len(image) - 1} {
 		dir := t.TempDir()
 		s := open(t, dir, Options{Room: roomFor(room)})
 		if err := install(s, image, at); !errors.Is(err, errNoRoom) {

@@ -55,7 +55,9 @@ type Store struct {
 
 	replayed atomic.Bool // its leaves were applied again, perhaps without their bodies
 
-	leaving sync.WaitGroup // states that were replaced, until they are removed
+	leaving sync.WaitGroup // states that were replaced, until they are removed, and those that come
+	ending  chan struct{}  // closed when the store closes
+	closing sync.Once
 
 	element *element                  // of the applying goroutine
 	links   map[risk.ListingKey]*link // of the cut at work; it keeps its room
@@ -72,7 +74,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir, opts: o, element: newElement()}
+	s := &Store{dir: dir, opts: o, element: newElement(), ending: make(chan struct{})}
 	name, err := s.current()
 	if err != nil {
 		return nil, err
@@ -328,6 +330,7 @@ func (s *Store) Sync() error {
 
 // Close closes the state; nothing may be applied after.
 func (s *Store) Close() error {
+	s.closing.Do(func() { close(s.ending) })
 	m := s.now.Load()
 	err := m.gen.closeAt(m.position)
 	s.leaving.Wait()

@@ -1,0 +1,88 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/risknet/risknet/risk"
+)
+
+// An image breaks off, is a bad one, or its store is closed under it: nothing of it is
+// left, neither on the disk nor of what was at work on it.
+func TestAnImageThatComesToNothingLeavesNothing(t *testing.T) {
+	w := newWorld()
+	for i := range 8 {
+		w.publish(w.acq, string(make([]byte, 400)), subjects(500*i, 500)...)
+	}
+	source := open(t, t.TempDir(), Options{})
+	mustApply(t, source, w.entries)
+	image, at := imageOf(t, source), source.Position()
+	mustClose(t, source)
+	damaged := bytes.Clone(image)
+	damaged[len(damaged)/2] ^= 1
+	accept := func([]*risk.PutNode) error { return nil }
+	for name, do := range map[string]func(t *testing.T, s *Store, st *Staging){
+		"it breaks off": func(t *testing.T, _ *Store, st *Staging) {
+			if _, err := st.Write(image[:len(image)*2/3]); err != nil {
+				t.Error(err)
+			}
+		},
+		"it ends too early": func(t *testing.T, _ *Store, st *Staging) {
+			if _, err := st.Write(image[:len(image)*2/3]); err != nil {
+				t.Error(err)
+			}
+			if err := st.Install(at, accept); !errors.Is(err, ErrImage) {
+				t.Error(err)
+			}
+		},
+		"it is damaged, and taken to its end": func(t *testing.T, _ *Store, st *Staging) {
+			if _, err := io.Copy(st, bytes.NewReader(append(damaged, image...))); err != nil {
+				t.Error(err)
+			}
+			if err := st.Install(at, accept); !errors.Is(err, ErrImage) {
+				t.Error(err)
+			}
+		},
+		"it is of another position": func(t *testing.T, _ *Store, st *Staging) {
+			if _, err := st.Write(image); err != nil {
+				t.Error(err)
+			}
+			if err := st.Install(Position{Index: at.Index + 1, Term: at.Term, Configuration: at.Configuration}, accept); !errors.Is(err, ErrImage) {
+				t.Error(err)
+			}
+		},
+		"the store closes": func(t *testing.T, s *Store, st *Staging) {
+			if _, err := st.Write(image[:len(image)/2]); err != nil {
+				t.Error(err)
+			}
+			mustClose(t, s)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := goleak.IgnoreCurrent()
+			dir := t.TempDir()
+			s := open(t, dir, Options{})
+			st, err := s.Stage()
+			if err != nil {
+				t.Fatal(err)
+			}
+			do(t, s, st)
+			if err := st.Discard(); err != nil {
+				t.Error(err)
+			}
+			if left := leftIn(t, dir, stagingDir); len(left) > 0 {
+				t.Errorf("left are %v", left)
+			}
+			if states, _ := filepath.Glob(filepath.Join(dir, "state-*")); len(states) != 1 || s.Head().Size != 0 {
+				t.Errorf("states are %v, at %d", states, s.Head().Size)
+			}
+			mustClose(t, s)
+			goleak.VerifyNone(t, before)
+		})
+	}
+}
