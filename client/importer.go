@@ -330,7 +330,10 @@ func (run *importing) reject(row Row, reason string) error {
 	return run.Reject(Reject{Line: row.Line, Reason: reason, Input: row.Text})
 }
 
-func newShipment() *shipment { return &shipment{done: make(chan struct{})} }
+func newShipment() *shipment {
+	return &shipment{done: make(chan struct{}), items: make([]risk.Item, 0, risk.MaxItems), bodies: make([]risk.Body, 0, risk.MaxItems),
+		lines: make([]Row, 0, risk.MaxItems), about: make([]listingAbout, 0, risk.MaxItems)}
+}
 
 func (s *shipment) add(row Row, about listingAbout, item risk.Item, body risk.Body) {
 	row.Cells = nil

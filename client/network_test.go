@@ -30,7 +30,7 @@ type network struct {
 	fail, lose func(attempt int) error
 }
 
-func newNetwork(t *testing.T) *network {
+func newNetwork(t testing.TB) *network {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {

@@ -99,6 +99,9 @@ func (r *reader) bool() bool {
 
 func (r *reader) text(limit int) string {
 	n := int(r.u16())
+	if n == 0 { // as most are
+		return ""
+	}
 	if n > limit {
 		r.fail("has a text of %d bytes; at most %d are allowed", n, limit)
 		return ""

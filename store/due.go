@@ -105,7 +105,7 @@ func (c *cut) dueGroup(due int64, listing []byte) (g *dueGroup, bit uint64, err 
 	}
 	g = &dueGroup{}
 	if binary.BigEndian.Uint64(listing[1:]) < c.store.now.Load().head.Size {
-		raw, err := get(c.txn, key[:])
+		raw, err := get(c.txn, bytes.Clone(key[:])) // so that the key stays on the stack
 		if err != nil {
 			return nil, 0, err
 		}

@@ -12,7 +12,7 @@ import (
 
 // An import as consensus brings it: full commands of new subjects, four to a batch. It
 // measures the CPU of everything that badger does behind it too, and the disk.
-func BenchmarkImport(b *testing.B) {
+func BenchmarkBulkImport(b *testing.B) {
 	const commands, batch = 400, 4
 	w := newWorld()
 	for i := range commands {

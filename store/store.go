@@ -61,7 +61,7 @@ type Store struct {
 
 	element *element                  // of the applying goroutine
 	links   map[risk.ListingKey]*link // of the cut at work; it keeps its room
-	soonest [dueSlots]int64 // a lower bound of the next due time; see dueTables
+	soonest [dueSlots]int64           // a lower bound of the next due time; see dueTables
 }
 
 const currentFile = "CURRENT"

@@ -52,7 +52,7 @@ type cut struct {
 	added   [dueSlots][]dueEntry // put in this cut
 	removed map[string]bool
 
-	created   created              // if any
+	created   created                  // if any
 	dueGroups map[dueGroupAt]*dueGroup // that were asked for
 
 	slab  slab                                // for what it writes
