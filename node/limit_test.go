@@ -126,7 +126,7 @@ func settled(t *testing.T, creds *Credentials, address, hello string) (conns []n
 		config := creds.ClientTLS(raw)
 		config.ServerName, config.NextProtos = "127.0.0.1", []string{"h2"}
 		conn := tls.Client(raw, config)
-		_ = conn.SetDeadline(time.Now().Add(500 * time.Millisecond))
+		_ = conn.SetDeadline(time.Now().Add(handshakePatience)) // who is refused hears it at once
 		_, err = conn.Write([]byte(hello))
 		if err == nil {
 			_, err = conn.Read(make([]byte, 9))
