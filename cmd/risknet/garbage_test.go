@@ -19,3 +19,17 @@ func TestAHeapIsCollectedWhenItComesToRest(t *testing.T) {
 		}
 	}
 }
+
+// A heap grows by less while much of it is in use, and no percentage is set to and fro.
+func TestALargeHeapGrowsByLess(t *testing.T) {
+	const mib = 1 << 20
+	now := percent
+	for _, is := range []struct {
+		live uint64
+		want int
+	}{{100 * mib, 50}, {512 * mib, 50}, {600 * mib, 25}, {400 * mib, 25}, {384 * mib, 25}, {383 * mib, 50}, {500 * mib, 50}} {
+		if now = percentFor(is.live, now); now != is.want {
+			t.Errorf("of %d MiB in use: %d, want %d", is.live/mib, now, is.want)
+		}
+	}
+}

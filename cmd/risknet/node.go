@@ -50,10 +50,9 @@ func runNode(ctx context.Context, cfg node.Config) error {
 	if err != nil {
 		return err
 	}
-	boundGarbage()
-	giving, stop := context.WithCancel(ctx)
+	bounding, stop := context.WithCancel(ctx)
 	var beside sync.WaitGroup
-	beside.Go(func() { giveBack(giving) })
+	beside.Go(func() { boundGarbage(bounding) })
 	defer beside.Wait()
 	defer stop()
 	return node.Serve(ctx, cfg, node.Environment{}, log, nil)
