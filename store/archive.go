@@ -66,15 +66,16 @@ func (s *Store) WriteArchive(ctx context.Context, w io.Writer) (ArchiveInfo, err
 	if err != nil {
 		return ArchiveInfo{}, err
 	}
-	out := &imageWriter{out: bufio.NewWriterSize(w, 1<<20), hash: sha256.New()}
+	out := newImageWriter(w)
+	defer out.close()
 	out.write([]byte(archiveMagic), binary.BigEndian.AppendUint64(nil, uint64(image.Size())))
 	out.copy(ctx, image)
 	if info.LedgerFrom, err = out.chunks(ctx, s, m); err != nil {
 		return ArchiveInfo{}, fmt.Errorf("write an archive: %w", err)
 	}
-	out.write(out.hash.Sum(nil))
+	out.write(out.sum())
 	info.Bytes = out.bytes
-	if err := errors.Join(out.err, out.out.Flush()); err != nil {
+	if err := out.close(); err != nil {
 		return ArchiveInfo{}, fmt.Errorf("write an archive: %w", err)
 	}
 	return info, nil

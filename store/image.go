@@ -1,13 +1,10 @@
 package store
 
 import (
-	"bufio"
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"path/filepath"
@@ -103,24 +100,6 @@ func (s *Store) roomForImage() error {
 	return s.opts.Room(uint64(bytes))
 }
 
-// imageWriter hashes and counts what it writes.
-type imageWriter struct {
-	out   *bufio.Writer
-	hash  hash.Hash
-	bytes int64
-	err   error
-}
-
-func (w *imageWriter) write(parts ...[]byte) {
-	for _, part := range parts {
-		if w.err == nil {
-			w.hash.Write(part)
-			w.bytes += int64(len(part))
-			_, w.err = w.out.Write(part)
-		}
-	}
-}
-
 func (w *imageWriter) long(part []byte) {
 	w.write(binary.BigEndian.AppendUint32(nil, uint32(len(part))), part)
 }
@@ -136,7 +115,8 @@ func (w *imageWriter) part(key, value []byte) {
 var imageOrder = slices.Sorted(slices.Values(append([]byte{prefixBody, prefixLink}, tables...)))
 
 func writeImage(f io.Writer, m *meta, txn *badger.Txn) error {
-	w := &imageWriter{out: bufio.NewWriterSize(f, 1<<20), hash: sha256.New()}
+	w := newImageWriter(f)
+	defer w.close()
 	if err := writeImageHead(w, m, txn); err != nil {
 		return err
 	}
@@ -157,9 +137,8 @@ func writeImage(f io.Writer, m *meta, txn *badger.Txn) error {
 		}
 	}
 	w.write([]byte{0})
-	sum := w.hash.Sum(nil)
-	w.write(sum)
-	return errors.Join(w.err, w.out.Flush())
+	w.write(w.sum())
+	return w.close()
 }
 
 func writeImageHead(w *imageWriter, m *meta, txn *badger.Txn) error {

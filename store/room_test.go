@@ -151,7 +151,7 @@ func (m *meanwhile) Write(p []byte) (int, error) {
 // on with it would lack the ledger, and nobody would see that it does.
 func TestAnArchiveIsOfOneState(t *testing.T) {
 	w := newWorld()
-	for i := range 8 {
+	for i := range 18 {
 		w.publish(w.acq, string(make([]byte, 400)), subjects(500*i, 500)...)
 	}
 	s, ahead := open(t, t.TempDir(), Options{}), open(t, t.TempDir(), Options{})
@@ -159,6 +159,9 @@ func TestAnArchiveIsOfOneState(t *testing.T) {
 	w.publish(w.acq, "more", 9000)
 	mustApply(t, ahead, w.entries)
 	image, at := imageOf(t, ahead), ahead.Position()
+	if len(image) < (imageWriterChunks+1)*imageChunkBytes {
+		t.Fatalf("the image has %d bytes: all of it may be read before any is written", len(image))
+	}
 	_, err := s.WriteArchive(ctx, &meanwhile{do: func() {
 		if err := install(s, image, at); err != nil {
 			t.Error(err)
