@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -128,6 +129,9 @@ func answersOf(s *Store) (string, error) {
 	err := r.Tokens(version, func(kind risk.Kind, token risk.Token, sum uint16) error {
 		tokens = append(tokens, Touched{Key{kind, token}, sum})
 		return nil
+	})
+	slices.SortFunc(tokens, func(a, b Touched) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), bytes.Compare(a.Token[:], b.Token[:]))
 	})
 	for _, k := range tokens {
 		list, sum, err2 := r.Standing(version, k.Kind, k.Token)

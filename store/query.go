@@ -80,25 +80,36 @@ func (d *direct) Record(key []byte) ([]byte, error) { return record(d.txn, key) 
 // walkLinks visits every link, and says so if one cannot be read: a filter made
 // of fewer would let listed subjects pass.
 func walkLinks(txn *badger.Txn, visit func(item *badger.Item) error) error {
-	raw, err := get(txn, []byte(keyMeta))
+	want, err := linksOf(txn)
 	if err != nil {
 		return err
-	}
-	m := &meta{}
-	if raw != nil {
-		if m, err = decodeMeta(raw); err != nil {
-			return err
-		}
 	}
 	n := uint64(0)
 	err = walk(txn, []byte{prefixLink}, func(item *badger.Item) error {
 		n++
 		return visit(item)
 	})
-	if err == nil && n != m.links {
-		err = fmt.Errorf("%w: %d of %d links can be read", ErrDamaged, n, m.links)
+	if err == nil && n != want {
+		err = missingLinks(n, want)
 	}
 	return err
+}
+
+// linksOf is how many there are.
+func linksOf(txn *badger.Txn) (uint64, error) {
+	raw, err := get(txn, []byte(keyMeta))
+	if err != nil || raw == nil {
+		return 0, err
+	}
+	m, err := decodeMeta(raw)
+	if err != nil {
+		return 0, err
+	}
+	return m.links, nil
+}
+
+func missingLinks(n, want uint64) error {
+	return fmt.Errorf("%w: %d of %d links can be read", ErrDamaged, n, want)
 }
 
 // standingAt reads the listing that a link leads to, with its body.
@@ -150,31 +161,6 @@ func standingOf(txn *badger.Txn, id risk.ListingID, raw []byte) (*risk.Standing,
 		return nil, fmt.Errorf("%w: listing %s: %w", ErrDamaged, id, err)
 	}
 	return &risk.Standing{Listing: *l, Body: *content}, nil
-}
-
-// Tokens yields each token that has a listing, once, in the order of the keys,
-// with the sum of its links.
-func (r *Reader) Tokens(version uint64, yield func(risk.Kind, risk.Token, uint16) error) error {
-	return r.gen.scan(version, func(txn *badger.Txn) error {
-		var last Key
-		var sum uint16
-		err := walkLinks(txn, func(item *badger.Item) error {
-			raw := item.Key()
-			k := Key{Kind: risk.Kind(raw[1]), Token: risk.Token(raw[2:18])}
-			if k != last && last != (Key{}) {
-				if err := yield(last.Kind, last.Token, sum); err != nil {
-					return err
-				}
-				sum = 0
-			}
-			last, sum = k, sum+linkSum(raw[1:], item.Version())
-			return nil
-		})
-		if err != nil || last == (Key{}) {
-			return err
-		}
-		return yield(last.Kind, last.Token, sum)
-	})
 }
 
 // Listings visits every linked listing of the newest state, in the order of
