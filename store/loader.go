@@ -154,40 +154,34 @@ func (l *loader) settle() error {
 
 // dues writes when records may go, in the order of those keys.
 func (l *loader) dues() error {
-	var all census
+	var listings mergedDues
+	var others [][]byte
 	for i := range l.workers {
 		w := &l.workers[i]
 		l.lanes.join(&w.lanes)
-		all.listings, all.others = append(all.listings, w.listings...), append(all.others, w.others...)
+		listings, others = append(listings, w.listings), append(others, w.others...)
 		*w = census{}
 	}
-	slices.SortFunc(all.listings, shortDue.compare)
-	slices.SortFunc(all.others, bytes.Compare)
+	slices.SortFunc(others, bytes.Compare)
 	if err := l.follow([]byte{prefixDue}); err != nil {
 		return err
 	}
-	for len(all.listings) > 0 {
-		key, group := all.listings[0].group()
-		n := 1
-		for ; n < len(all.listings); n++ {
-			next, bit := all.listings[n].group()
-			if !bytes.Equal(next, key) {
-				break
-			}
-			group |= bit
+	for due := listings.next(); due != nil; {
+		first, group := *due, uint64(0)
+		key, _ := first.group()
+		for ; due != nil && due.standsWith(first); due = listings.next() {
+			group |= 1 << (due.item % dueGroupItems)
 		}
-		all.listings = all.listings[n:]
-		for len(all.others) > 0 && bytes.Compare(all.others[0], key) < 0 {
-			if err := l.to.add(all.others[0], nil); err != nil {
+		for ; len(others) > 0 && bytes.Compare(others[0], key) < 0; others = others[1:] {
+			if err := l.to.add(others[0], nil); err != nil {
 				return err
 			}
-			all.others = all.others[1:]
 		}
 		if err := l.to.add(key, binary.BigEndian.AppendUint64(nil, group)); err != nil {
 			return err
 		}
 	}
-	for _, key := range all.others {
+	for _, key := range others {
 		if err := l.to.add(key, nil); err != nil {
 			return err
 		}
@@ -226,6 +220,29 @@ func (d shortDue) compare(e shortDue) int {
 	return cmp.Or(cmp.Compare(uint64(d.due), uint64(e.due)), cmp.Compare(d.leaf, e.leaf), cmp.Compare(d.item, e.item))
 }
 
+// standsWith reports whether two stand at one key.
+func (d shortDue) standsWith(e shortDue) bool {
+	return d.due == e.due && d.leaf == e.leaf && d.item/dueGroupItems == e.item/dueGroupItems
+}
+
+// mergedDues are lists in order. They are merged as they are read, because together
+// they are most of what an image takes in memory.
+type mergedDues [][]shortDue
+
+// next takes the first of all; nil at the end.
+func (m mergedDues) next() (first *shortDue) {
+	from := 0
+	for i, list := range m {
+		if len(list) > 0 && (first == nil || list[0].compare(*first) < 0) {
+			first, from = &list[0], i
+		}
+	}
+	if first != nil {
+		m[from] = m[from][1:]
+	}
+	return first
+}
+
 // group is the key at which it stands with others, and its bit there.
 func (d shortDue) group() (key []byte, bit uint64) {
 	at, bit := dueGroupKey(d.due, risk.ListingRecordKey(risk.ListingID{Leaf: d.leaf, Item: d.item}))
@@ -239,6 +256,7 @@ func (w *census) all(work <-chan []pair) error {
 			return err
 		}
 	}
+	slices.SortFunc(w.listings, shortDue.compare)
 	return nil
 }
 

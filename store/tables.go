@@ -8,11 +8,13 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/pb"
 	"github.com/dgraph-io/badger/v4/table"
 	"github.com/dgraph-io/badger/v4/y"
+	"github.com/dgraph-io/ristretto/v2/z"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 )
@@ -32,6 +34,7 @@ type tableWriter struct {
 	key     []byte         // the last one, with its version
 	changes []*pb.ManifestChange
 	writing errgroup.Group // of tables that are full
+	buffers sync.Pool      // a table as it goes to the disk
 }
 
 // Tables on their way to the disk are held in twice their room each, and written beside
@@ -44,7 +47,8 @@ const (
 func newTableWriter(dir string, o badger.Options, version uint64) *tableWriter {
 	w := &tableWriter{dir: dir, level: uint32(o.MaxLevels - 1), version: version, options: table.Options{
 		TableSize: loadedTableBytes, BlockSize: o.BlockSize, BloomFalsePositive: o.BloomFalsePositive,
-		Compression: o.Compression, ZSTDCompressionLevel: o.ZSTDCompressionLevel}}
+		Compression: o.Compression, ZSTDCompressionLevel: o.ZSTDCompressionLevel,
+		AllocPool: z.NewAllocatorPool(loadedAtOnce + 1)}}
 	w.writing.SetLimit(loadedAtOnce)
 	return w
 }
@@ -75,7 +79,17 @@ func (w *tableWriter) full() {
 		Level: w.level, Compression: uint32(w.options.Compression)})
 	w.writing.Go(func() error {
 		defer builder.Close()
-		return writeNew(table.NewFilename(id, w.dir), builder.Finish())
+		done := builder.Done()
+		buffer, _ := w.buffers.Get().(*[]byte)
+		if buffer == nil || cap(*buffer) < done.Size {
+			buffer = new(make([]byte, done.Size+done.Size/8))
+		}
+		defer w.buffers.Put(buffer)
+		data := (*buffer)[:done.Size]
+		if n := done.Copy(data); n != len(data) {
+			return fmt.Errorf("table %d has %d bytes, not %d", id, n, len(data))
+		}
+		return writeNew(table.NewFilename(id, w.dir), data)
 	})
 }
 
@@ -87,7 +101,9 @@ func (w *tableWriter) close() error {
 		w.builder.Close()
 		w.builder = nil
 	}
-	return w.writing.Wait()
+	err := w.writing.Wait()
+	w.options.AllocPool.Release()
+	return err
 }
 
 // finish has everything on disk, the manifest last.
@@ -95,7 +111,7 @@ func (w *tableWriter) finish() error {
 	if w.builder != nil {
 		w.full()
 	}
-	if err := w.writing.Wait(); err != nil {
+	if err := w.close(); err != nil {
 		return err
 	}
 	set, err := proto.Marshal(&pb.ManifestChangeSet{Changes: w.changes})
