@@ -23,10 +23,37 @@ func TestAnImageThatComesToNothingLeavesNothing(t *testing.T) {
 	mustApply(t, source, w.entries)
 	image, at := imageOf(t, source), source.Position()
 	mustClose(t, source)
+	for name, do := range comeToNothing(image, at) {
+		t.Run(name, func(t *testing.T) {
+			before := goleak.IgnoreCurrent()
+			dir := t.TempDir()
+			s := open(t, dir, Options{})
+			st, err := s.Stage()
+			if err != nil {
+				t.Fatal(err)
+			}
+			do(t, s, st)
+			if err := st.Discard(); err != nil {
+				t.Error(err)
+			}
+			if left := leftIn(t, dir, stagingDir); len(left) > 0 {
+				t.Errorf("left are %v", left)
+			}
+			if states, _ := filepath.Glob(filepath.Join(dir, "state-*")); len(states) != 1 || s.Head().Size != 0 {
+				t.Errorf("states are %v, at %d", states, s.Head().Size)
+			}
+			mustClose(t, s)
+			goleak.VerifyNone(t, before)
+		})
+	}
+}
+
+// comeToNothing are ways in which an image does not become the state.
+func comeToNothing(image []byte, at Position) map[string]func(t *testing.T, s *Store, st *Staging) {
 	damaged := bytes.Clone(image)
 	damaged[len(damaged)/2] ^= 1
 	accept := func([]*risk.PutNode) error { return nil }
-	for name, do := range map[string]func(t *testing.T, s *Store, st *Staging){
+	return map[string]func(t *testing.T, s *Store, st *Staging){
 		"it breaks off": func(t *testing.T, _ *Store, st *Staging) {
 			if _, err := st.Write(image[:len(image)*2/3]); err != nil {
 				t.Error(err)
@@ -62,27 +89,5 @@ func TestAnImageThatComesToNothingLeavesNothing(t *testing.T) {
 			}
 			mustClose(t, s)
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			before := goleak.IgnoreCurrent()
-			dir := t.TempDir()
-			s := open(t, dir, Options{})
-			st, err := s.Stage()
-			if err != nil {
-				t.Fatal(err)
-			}
-			do(t, s, st)
-			if err := st.Discard(); err != nil {
-				t.Error(err)
-			}
-			if left := leftIn(t, dir, stagingDir); len(left) > 0 {
-				t.Errorf("left are %v", left)
-			}
-			if states, _ := filepath.Glob(filepath.Join(dir, "state-*")); len(states) != 1 || s.Head().Size != 0 {
-				t.Errorf("states are %v, at %d", states, s.Head().Size)
-			}
-			mustClose(t, s)
-			goleak.VerifyNone(t, before)
-		})
 	}
 }

@@ -63,16 +63,7 @@ func TestTokensAreReadInParts(t *testing.T) {
 			t.Errorf("%v has the sum %d, want %d", k, got[k], sum)
 		}
 	}
-	enough, n := errors.New("enough"), rand.IntN(len(want))
-	err = r.Tokens(3, func(risk.Kind, risk.Token, uint16) error {
-		if n--; n < 0 {
-			return enough
-		}
-		return nil
-	})
-	if !errors.Is(err, enough) {
-		t.Errorf("a reader that has enough is told %v", err)
-	}
+	stopsWhenAsked(t, r, rand.IntN(len(want)))
 	txn := gen.db.NewTransactionAt(3, true)
 	m.links++
 	raw, err = m.encode()
@@ -84,5 +75,20 @@ func TestTokensAreReadInParts(t *testing.T) {
 	}
 	if err := r.Tokens(4, func(risk.Kind, risk.Token, uint16) error { return nil }); !errors.Is(err, ErrDamaged) {
 		t.Errorf("a link is missing, and the scan says %v", err)
+	}
+}
+
+// stopsWhenAsked: who has enough gets its own error.
+func stopsWhenAsked(t *testing.T, r *Reader, after int) {
+	t.Helper()
+	enough := errors.New("enough")
+	err := r.Tokens(3, func(risk.Kind, risk.Token, uint16) error {
+		if after--; after < 0 {
+			return enough
+		}
+		return nil
+	})
+	if !errors.Is(err, enough) {
+		t.Errorf("a reader that has enough is told %v", err)
 	}
 }
