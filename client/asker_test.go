@@ -134,6 +134,48 @@ func TestWhoRefusesRestsForAsLongAsItSays(t *testing.T) {
 	})
 }
 
+// A node that is late with a message refuses it in its place and goes on: its stream
+// stays, and so does what is on it. The lane rests all the same.
+func TestALaneLeavesTheNodeAloneForAsLongAsAnAnswerSays(t *testing.T) {
+	refusal := func(rest time.Duration) func(*apiv1.CheckResponse) {
+		return func(out *apiv1.CheckResponse) {
+			*out = apiv1.CheckResponse{Error: "too many", ErrorCode: uint32(codes.ResourceExhausted), RetryAfterMs: rest.Milliseconds()}
+		}
+	}
+	t.Run("and another answers", func(t *testing.T) {
+		inTown(t, 2, func(t *testing.T, w *town) {
+			a := w.asker(client.AskerConfig{Streams: 1})
+			w.nodes[0].says(refusal(4 * time.Second))
+			for range 5 {
+				tell(t.Context(), a, device(t, "bad")).is(t, "deny", codes.OK, 0)
+			}
+			if asked := w.nodes[0].answered(); asked != 1 {
+				t.Errorf("the node was asked %d times while it wants to be left alone", asked)
+			}
+			w.nodes[0].says(nil)
+			time.Sleep(6 * time.Second) // one and a half times as long, at most
+			tell(t.Context(), a, device(t, "bad")).is(t, "deny", codes.OK, 0)
+			if asked := w.nodes[0].answered(); asked != 2 {
+				t.Errorf("the own node takes checks again, and was asked %d times", asked)
+			}
+		})
+	})
+	t.Run("alone", func(t *testing.T) {
+		inTown(t, 1, func(t *testing.T, w *town) {
+			a := w.asker(client.AskerConfig{Streams: 1})
+			begin := time.Now()
+			w.nodes[0].says(func(out *apiv1.CheckResponse) {
+				if time.Since(begin) < 50*time.Millisecond {
+					refusal(200 * time.Millisecond)(out)
+				}
+			})
+			if got := tell(t.Context(), a, device(t, "bad")); got.advice != "deny" || got.took < 100*time.Millisecond || got.took > 320*time.Millisecond {
+				t.Errorf("got %+v", got)
+			}
+		})
+	})
+}
+
 func TestAHedgeCutsTheTail(t *testing.T) {
 	const callers = 30
 	worst := func(hedge client.Hedge) (worst time.Duration) {

@@ -67,7 +67,7 @@ func (a *Asker) firstBack() time.Duration {
 	now, first := a.sinceBegun(), mostRetry
 	for _, node := range a.nodes {
 		for _, l := range node.lanes {
-			first = min(first, max(0, time.Duration(l.back.Load())-now))
+			first = min(first, max(0, time.Duration(max(l.back.Load(), l.shed.Load()))-now))
 		}
 	}
 	return first

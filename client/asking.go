@@ -248,6 +248,9 @@ func (s *asking) read(o outcome) (*apiv1.CheckResponse, error) {
 	case err != nil:
 		return nil, fmt.Errorf("answer of %s: %w", o.lane.node.address, err)
 	case answer.ErrorCode == uint32(codes.ResourceExhausted):
+		if answer.RetryAfterMs > 0 {
+			o.lane.leaveAlone(time.Duration(answer.RetryAfterMs) * time.Millisecond)
+		}
 		return nil, status.Error(codes.ResourceExhausted, answer.Error)
 	case answer.Error != "":
 		return nil, explain(o.lane.node.address, status.Error(codes.InvalidArgument, answer.Error))

@@ -29,6 +29,7 @@ type lane struct {
 	failures atomic.Int32 // in a row
 	since    atomic.Int64 // when the oldest message on its way was sent, after asker.began; 0 for none
 	back     atomic.Int64 // until when it rests, likewise
+	shed     atomic.Int64 // until when the node wants nothing more on the open stream, likewise
 }
 
 const (
@@ -58,12 +59,22 @@ func (n *askedNode) lane(now time.Duration, avoidLate bool, patience time.Durati
 	var best *lane
 	for _, l := range n.lanes {
 		switch state := l.state.Load(); {
+		case time.Duration(l.shed.Load()) > now:
 		case state == laneDown, state == laneProbed && len(l.queue) > 0, avoidLate && l.late(now, patience):
 		case best == nil || len(l.queue) < len(best.queue):
 			best = l
 		}
 	}
 	return best
+}
+
+// leaveAlone has the lane take no more checks for as long as its node asks for. The
+// stream stays open, and what is on it already is answered.
+func (l *lane) leaveAlone(rest time.Duration) {
+	now, until := l.asker.sinceBegun(), l.shed.Load()
+	if time.Duration(until) <= now { // else it rests, and a message of many was refused
+		l.shed.CompareAndSwap(until, int64(now+jitter(min(rest, mostRetry))))
+	}
 }
 
 // late: an answer is due for longer than a check is waited for.

@@ -35,7 +35,7 @@ func TestALoadCountsWhatTheNodeAnswers(t *testing.T) {
 	}
 }
 
-func TestServerChecksComeFromTheNodesOwnMetrics(t *testing.T) {
+func TestServerUseComesFromTheNodesOwnMetrics(t *testing.T) {
 	p := newPKI(t)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "# HELP risknet_checks_total x\nrisknet_checks_total{advice=\"allow\"} 40\nrisknet_checks_total{advice=\"deny\"} 2\nrisknet_checks_total_other 7\n")
@@ -50,8 +50,8 @@ func TestServerChecksComeFromTheNodesOwnMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if got, err := c.ServerChecks(t.Context()); err != nil || got != 42 {
-		t.Errorf("got %d (%v)", got, err)
+	if got, err := c.ServerUse(t.Context()); err != nil || got.Checks != 42 {
+		t.Errorf("got %+v (%v)", got, err)
 	}
 }
 

@@ -21,13 +21,6 @@ type ServerUse struct {
 	CPU    float64 // seconds of all its processors; 0 where its system does not tell
 }
 
-// ServerChecks reads how many checks the asked node has answered since it
-// started, from the node's own metrics.
-func (c *Client) ServerChecks(ctx context.Context) (int64, error) {
-	use, err := c.ServerUse(ctx)
-	return use.Checks, err
-}
-
 // ServerUse reads the metrics of the asked node.
 func (c *Client) ServerUse(ctx context.Context) (use ServerUse, err error) {
 	text, err := c.metrics(ctx)

@@ -32,11 +32,11 @@ func TestAnAskerLosesNothingWhenItsNodeIsKilled(t *testing.T) {
 	load.goOn(3000)
 	n.must(n.Start("n3"))
 	n.must(n.AwaitReady(n.ctx, "n3"))
-	before, err := c.ServerChecks(n.ctx)
+	before, err := c.ServerUse(n.ctx)
 	n.must(err)
-	for after := before; after < before+1000; { // it is asked again
+	for after := before; after.Checks < before.Checks+1000; { // it is asked again
 		load.goOn(500)
-		after, err = c.ServerChecks(n.ctx)
+		after, err = c.ServerUse(n.ctx)
 		n.must(err)
 	}
 	if asked, answered := load.end(); asked != answered {
