@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -253,7 +254,7 @@ func (s *asking) read(o outcome) (*apiv1.CheckResponse, error) {
 		}
 		return nil, status.Error(codes.ResourceExhausted, answer.Error)
 	case answer.Error != "":
-		return nil, explain(o.lane.node.address, status.Error(codes.InvalidArgument, answer.Error))
+		return nil, explain(o.lane.node.address, status.Error(cmp.Or(codes.Code(answer.ErrorCode), codes.InvalidArgument), answer.Error))
 	case answer.Advice == "" || answer.Stale && answer.Advice == risk.Allow.String():
 		return nil, fmt.Errorf("answer of %s: advice %q of a view that is stale (%t); see that client and node are of one version", o.lane.node.address, answer.Advice, answer.Stale)
 	case !answer.Stale || s.asker.cfg.Stale == StaleTake:

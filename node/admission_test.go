@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/grpc/tap"
 
 	apiv1 "github.com/risknet/risknet/api/v1"
+	"github.com/risknet/risknet/risk"
 )
 
 const checkWait = 10 * time.Millisecond
@@ -277,6 +279,39 @@ func TestAStreamRefusesWhatHasWaitedTooLong(t *testing.T) {
 	}
 	if n := testutil.ToFloat64(s.admission.late); len(l.answers) != messages || int(n) != refused {
 		t.Errorf("%d answers, %v refusals counted, %d given", len(l.answers), n, refused)
+	}
+}
+
+// What one question may not be asked for, or does not say, costs those beside it nothing.
+func TestAForbiddenQuestionIsRefusedInItsPlace(t *testing.T) {
+	d := newDesk(t)
+	d.purposes.Store(uint32(risk.PurposeScreening))
+	s, out := newCheckService(d.Node), &rawResponse{}
+	phone := []*apiv1.Subject{{Kind: "phone", Value: "13800138000"}}
+	request, err := (&apiv1.CheckBatchRequest{Checks: []*apiv1.CheckRequest{
+		{Payment: &apiv1.Payment{Purpose: "transaction_screening"}, Subjects: phone},
+		{Payment: &apiv1.Payment{Purpose: "aml"}, Subjects: phone},
+		{Subjects: []*apiv1.Subject{{Kind: "phone"}}},
+		{Payment: &apiv1.Payment{Purpose: "transaction_screening"}, Subjects: phone},
+	}}).MarshalVT()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.batch(t.Context(), request, d.creds.Identity, out); err != nil {
+		t.Fatal(err)
+	}
+	answers := &apiv1.CheckBatchResponse{}
+	if err := answers.UnmarshalVT(out.data); err != nil {
+		t.Fatal(err)
+	}
+	var got []codes.Code
+	for _, a := range answers.Checks {
+		if got = append(got, codes.Code(a.ErrorCode)); (a.Error == "") != (a.ErrorCode == 0) || (a.Error == "") != (a.Advice != "") {
+			t.Errorf("an answer with advice %q, error %q", a.Advice, a.Error)
+		}
+	}
+	if want := []codes.Code{codes.OK, codes.PermissionDenied, codes.InvalidArgument, codes.OK}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

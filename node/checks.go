@@ -109,8 +109,8 @@ func (s *checkService) CheckStream(stream grpc.BidiStreamingServer[apiv1.CheckBa
 	return s.serve(stream)
 }
 
-// batch answers each check by itself: one that cannot be asked gets an error in
-// its place. What concerns the whole node, such as a state that is not reached,
+// batch answers each check by itself: one that cannot be asked, or that its caller may
+// not ask, gets an error in its place. What concerns the whole node, such as a state that is not reached,
 // fails the batch, and so does a caller who has stopped waiting. It gives the number of
 // checks.
 func (s *checkService) batch(ctx context.Context, request []byte, who Identity, out *rawResponse) (count int, err error) {
@@ -137,11 +137,12 @@ func (s *checkService) batch(ctx context.Context, request []byte, who Identity, 
 		}
 		if err := s.answer(ctx, scratch, one, who, &scratch.reply); err != nil {
 			s.node.metrics.failed.Inc()
-			if status.Code(err) != codes.InvalidArgument {
+			if !ofThisQuestion(err) {
 				return count, err
 			}
+			why := status.Convert(err)
 			scratch.reply.message.Reset()
-			scratch.reply.message.Error = status.Convert(err).Message()
+			scratch.reply.message.Error, scratch.reply.message.ErrorCode = why.Message(), uint32(why.Code())
 		}
 		out.add(&scratch.reply.message)
 	}
@@ -150,6 +151,13 @@ func (s *checkService) batch(ctx context.Context, request []byte, who Identity, 
 	}
 	s.node.metrics.took(begin, count)
 	return count, nil
+}
+
+// ofThisQuestion says that those beside it in its batch can be answered. Tokens of old
+// scopes are not of this kind: the caller made them all with one keyring.
+func ofThisQuestion(err error) bool {
+	code := status.Code(err)
+	return code == codes.InvalidArgument || code == codes.PermissionDenied
 }
 
 // answerMessage is for those inside this process that have a message.
