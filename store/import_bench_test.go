@@ -38,20 +38,40 @@ func BenchmarkBulkImport(b *testing.B) {
 	}
 }
 
+// What a check of a listed token costs behind an import, when tables of all ages lie
+// over each other.
+func BenchmarkStandingBehindAnImport(b *testing.B) {
+	const commands = 600
+	w := newWorld()
+	for i := range commands {
+		w.publishNew(i)
+	}
+	s := open(b, b.TempDir(), Options{Lacks: func(uint64, Key) bool { return true }})
+	defer s.Close()
+	for _, e := range w.entries {
+		mustApply(b, s, []Entry{e})
+	}
+	r, version := s.Reader(), s.Version()
+	for i := 0; b.Loop(); i++ {
+		list, _, err := r.Standing(version, risk.KindIP, newToken(i*7919%(commands*risk.MaxItems)))
+		if err != nil || len(list) != 1 {
+			b.Fatal(len(list), err)
+		}
+	}
+}
+
 // publishNew lists as many new subjects as a command takes, whose tokens are as random
 // as real ones.
 func (w *world) publishNew(command int) {
 	var items []risk.Item
 	var bodies []risk.Body
 	for i := range risk.MaxItems {
-		name := binary.BigEndian.AppendUint32(nil, uint32(command*risk.MaxItems+i))
 		item, body := w.listing(i, "", 30*day, worldStart)
 		content, err := risk.DecodeListingBody(body.Data)
 		if err != nil {
 			panic(err)
 		}
-		hash := risk.CommandID(name)
-		content.Token = risk.Token(hash[:16])
+		content.Token = newToken(command*risk.MaxItems + i)
 		if body.Data, err = content.Encode(); err != nil {
 			panic(err)
 		}
@@ -59,6 +79,11 @@ func (w *world) publishNew(command int) {
 		items, bodies = append(items, item), append(bodies, body)
 	}
 	w.propose(w.acq, &risk.Listings{}, items, bodies)
+}
+
+func newToken(n int) risk.Token {
+	hash := risk.CommandID(binary.BigEndian.AppendUint32(nil, uint32(n)))
+	return risk.Token(hash[:16])
 }
 
 func cpuTime() int64 {
