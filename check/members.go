@@ -97,8 +97,13 @@ func (m *members) keep(print uint64, step uint64, until int64) {
 	way.tag.Store(tagOf(print, entry))
 }
 
-// touch begins the step of a batch.
+// touch begins the step of a batch. Until somebody has asked for a member there is
+// nothing to mark, and all entries of before are let go instead: whoever begins to ask
+// meanwhile, and keeps what an older view has answered, keeps nothing.
 func (m *members) touch(h hasher, b *Batch) (step uint64) {
+	if !m.asked.Load() {
+		return m.forget()
+	}
 	step = m.steps.Add(1)
 	if len(m.pairs) > 0 {
 		for _, list := range [][]Touched{b.Linked, b.Unlinked} {
@@ -115,7 +120,9 @@ func (m *members) touch(h hasher, b *Batch) (step uint64) {
 // forget begins the step of another state.
 func (m *members) forget() (step uint64) {
 	step = m.steps.Add(1)
-	m.floor.Store(step)
+	for old := m.floor.Load(); old < step && !m.floor.CompareAndSwap(old, step); {
+		old = m.floor.Load()
+	}
 	return step
 }
 

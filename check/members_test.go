@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -213,5 +214,24 @@ func TestRecallSaysWhatMemberSays(t *testing.T) {
 	}
 	if _, err := empty.Recall(nil, nil); !errors.Is(err, ErrEmpty) {
 		t.Errorf("a checker without a state: %v", err)
+	}
+}
+
+// A batch that marks nothing, because nobody has asked yet, must not let an answer
+// live that somebody gives from the view before it.
+func TestWhatWasAnsweredBeforeAnybodyAskedDoesNotCount(t *testing.T) {
+	m, h, k := newMembers(16), newHasher(maphash.MakeSeed()), keyNumber(1)
+	batch, print, until := &Batch{Linked: []Touched{{Key: k}}}, h.of(k), int64(10*unitMillis)
+	before := m.touch(h, batch)
+	now := m.touch(h, batch)
+	m.asked.Store(true)
+	if m.keep(print, before, until); m.has(print, 0) {
+		t.Error("the view before the batch has answered, and it counts")
+	}
+	if m.keep(print, now, until); !m.has(print, 0) {
+		t.Error("the view of the batch has answered, and it does not count")
+	}
+	if m.touch(h, batch); m.has(print, 0) {
+		t.Error("a batch has touched it since")
 	}
 }
