@@ -129,10 +129,7 @@ var errNoState = status.Error(codes.Unavailable, check.ErrEmpty.Error())
 // courtesy refuses early what the network would refuse later, so that it costs
 // one node and not all. Nobody relies on it.
 func (n *Node) courtesy(signed *risk.Signed) error {
-	if err := n.store.Verify(signed, n.now().UnixMilli()); err != nil {
-		return refusalStatus(err)
-	}
-	cmd, err := risk.DecodeCommand(signed.Header)
+	cmd, err := n.store.Verify(signed, n.now().UnixMilli())
 	if err != nil {
 		return refusalStatus(err)
 	}

@@ -232,7 +232,7 @@ func TestAnApplicationIsNoWayToSignWithoutBeingKnown(t *testing.T) {
 		if res := w.refused(c, nil, UnknownKey); res.Leaf || w.st.digest() != before {
 			t.Errorf("%s left something", name)
 		}
-		if err := Verify(w.st, w.sign(c, nil), w.now); err == nil {
+		if _, err := Verify(w.st, w.sign(c, nil), w.now); err == nil {
 			t.Errorf("a node takes %s", name)
 		}
 	}

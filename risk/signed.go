@@ -65,8 +65,12 @@ func (s *Signed) size() int {
 }
 
 func (s *Signed) appendTo(dst []byte) []byte {
-	dst = appendSignedHeader(append(dst, codecVersion), s.Header, s.Signatures)
-	return appendBodies(dst, s.Bodies)
+	return s.appendRest(append(dst, codecVersion))
+}
+
+// appendRest writes all but the version.
+func (s *Signed) appendRest(dst []byte) []byte {
+	return appendBodies(appendSignedHeader(dst, s.Header, s.Signatures), s.Bodies)
 }
 
 func appendSignedHeader(dst, header []byte, signatures [][]byte) []byte {
@@ -129,7 +133,7 @@ type Entry struct {
 func (e *Entry) Encode() []byte {
 	dst := append(make([]byte, 0, 32+e.Signed.size()), codecVersion)
 	dst = append(putI64(dst, e.At), e.Proposer[:]...)
-	return append(dst, e.Signed.Encode()[1:]...)
+	return e.Signed.appendRest(dst)
 }
 
 // DecodeEntry reads an entry of the log strictly.

@@ -70,30 +70,31 @@ func (s *step) fruitless(res *Result) bool {
 }
 
 // Verify is the courtesy that a node does before it asks for order: the first
-// two steps of [Step] and its time rule, against the state as it is now.
-func Verify(st State, signed *Signed, at int64) error {
+// two steps of [Step] and its time rule, against the state as it is now. It gives the
+// command.
+func Verify(st State, signed *Signed, at int64) (*Command, error) {
 	s := &step{State: st, entry: &Entry{At: at, Signed: signed}}
 	var err error
 	if s.cmd, err = DecodeCommand(signed.Header); err != nil {
-		return err
+		return nil, err
 	}
 	if err = s.begin(at); err != nil {
-		return err
+		return nil, err
 	}
 	if err = s.spoken(); err != nil {
-		return err
+		return nil, err
 	}
 	retired, err := s.verify(false)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if first, err := s.remembered(signed.ID()); err != nil || first != nil {
-		return err
+		return s.cmd, err
 	}
 	if err := s.timely(); err != nil {
-		return err
+		return nil, err
 	}
-	return retired
+	return s.cmd, retired
 }
 
 // refused takes a refusal into the result; any other error is passed on.

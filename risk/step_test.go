@@ -86,12 +86,12 @@ func TestWhatIsChangedOnTheWayLeavesNothing(t *testing.T) {
 			if res := w.apply(changed); kindOf(res) != f.want || res.Leaf || w.st.digest() != before {
 				t.Errorf("got %s, leaf %t; want %s and no trace", kindOf(res), res.Leaf, f.want)
 			}
-			if err := Verify(w.st, changed, w.now); err == nil {
+			if _, err := Verify(w.st, changed, w.now); err == nil {
 				t.Error("the courtesy check lets it pass")
 			}
 		})
 	}
-	if err := Verify(w.st, signed, w.now); err != nil {
+	if _, err := Verify(w.st, signed, w.now); err != nil {
 		t.Errorf("the courtesy check: %v", err)
 	}
 	if res := w.apply(signed); res.Refusal != nil {
@@ -118,7 +118,7 @@ func TestTheTimeRule(t *testing.T) {
 			command.Time, command.NotAfter = w.now+c.time, w.now+c.notAfter
 			signed := w.sign(command, []Body{body})
 			before := w.st.digest()
-			if err := Verify(w.st, signed, w.now); (err == nil) != (c.want == Accepted) {
+			if _, err := Verify(w.st, signed, w.now); (err == nil) != (c.want == Accepted) {
 				t.Errorf("the courtesy check: %v", err)
 			}
 			res := w.apply(signed)

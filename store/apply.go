@@ -270,10 +270,12 @@ func (c *cut) mark(encoded []byte) error {
 
 // Verify is the courtesy that a node does before it asks for order; see
 // risk.Verify.
-func (s *Store) Verify(signed *risk.Signed, at int64) error {
-	return s.newest(func(m *meta, txn *badger.Txn) error {
-		return risk.Verify(&reader{meta: m, txn: txn}, signed, at)
+func (s *Store) Verify(signed *risk.Signed, at int64) (command *risk.Command, err error) {
+	err = s.newest(func(m *meta, txn *badger.Txn) error {
+		command, err = risk.Verify(&reader{meta: m, txn: txn}, signed, at)
+		return err
 	})
+	return command, err
 }
 
 // Known says what the state remembers of a command, and at which head; see

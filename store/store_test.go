@@ -86,7 +86,7 @@ func TestWhatIsNotSignedLeavesNothing(t *testing.T) {
 	if result.Result.Refusal == nil || result.Result.Leaf || s.Head() != before || s.Digest() != digest {
 		t.Errorf("%+v; head %v, was %v", result, s.Head(), before)
 	}
-	if err := s.Verify(signed, w.now); err == nil {
+	if _, err := s.Verify(signed, w.now); err == nil {
 		t.Error("the courtesy check took it")
 	}
 }

@@ -126,7 +126,7 @@ func TestQuestionsGoOnWhileAnImageComesIn(t *testing.T) {
 			if err != nil || seen != 2 && seen != 3 {
 				return fmt.Errorf("%d listings, %v", seen, err)
 			}
-			if err := s.Verify(w.publishedBy(w.bank), w.now); err != nil {
+			if _, err := s.Verify(w.publishedBy(w.bank), w.now); err != nil {
 				return err
 			}
 			if err := s.Sync(); err != nil {
