@@ -57,7 +57,6 @@ func (e *element) expand(key, value []byte) {
 		h := blake3.New(len(risk.Hash{}), nil)
 		_, _ = h.Write(e.record) // a hash takes everything
 		_, _ = h.XOF().Read(e.bytes[:])
-		leaveVectors()
 		return
 	}
 	root := guts.CompressChunk(e.record, &guts.IV, 0, 0)
