@@ -27,6 +27,7 @@ type images struct {
 	machine  Machine
 	counts   *imageCounts
 	kept     *kept
+	leadsIn  func() uint64   // the term in which this server leads; 0 if it does not
 	sending  chan struct{}   // a slot for each image under way
 	stopping <-chan struct{} // ends the wait for a slot
 
@@ -36,8 +37,8 @@ type images struct {
 
 var _ raft.SnapshotStore = (*images)(nil)
 
-func newImages(machine Machine, counts *imageCounts, kept *kept, stopping <-chan struct{}) *images {
-	return &images{machine: machine, counts: counts, kept: kept, sending: make(chan struct{}, maxImages), stopping: stopping}
+func newImages(machine Machine, counts *imageCounts, kept *kept, leadsIn func() uint64, stopping <-chan struct{}) *images {
+	return &images{machine: machine, counts: counts, kept: kept, leadsIn: leadsIn, sending: make(chan struct{}, maxImages), stopping: stopping}
 }
 
 // meta describes a position to raft. Its size is known only once an image is open.
@@ -83,6 +84,11 @@ func (s *images) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	case <-s.stopping:
 		return nil, nil, ErrStopped
 	}
+	term := s.leadsIn()
+	if term == 0 {
+		<-s.sending
+		return nil, nil, errReignOver
+	}
 	// Before the image is made: it is at this position or a later one, and the log may
 	// be cut while it is being written.
 	release := s.kept.hold(s.machine.Position().Index)
@@ -93,7 +99,11 @@ func (s *images) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 		return nil, nil, fmt.Errorf("open image: %w", err)
 	}
 	m, err := meta(stateID, image.Position(), image.Size())
-	out := &outgoing{Image: image, left: image.Size(), counts: s.counts, done: func() { release(); <-s.sending }}
+	out := &outgoing{Image: image, left: image.Size(), counts: s.counts, over: func() bool { return s.leadsIn() != term },
+		done: func() { release(); <-s.sending }}
+	if err == nil && out.over() {
+		err = errReignOver
+	}
 	if err != nil {
 		out.Close()
 		return nil, nil, err
@@ -128,16 +138,25 @@ func (s *images) Create(_ raft.SnapshotVersion, index, term uint64, conf raft.Co
 	return &incoming{store: s, at: at}, nil
 }
 
+// errReignOver ends an image whose sender leads no more. Raft would send it to its end,
+// and the other server reads it to its end before it refuses it: meanwhile it hears
+// nothing of the leader that there is.
+var errReignOver = errors.New("open image: this server does not lead, or leads in another term")
+
 // outgoing frees its slot when raft has sent the image.
 type outgoing struct {
 	Image
-	left   int64 // bytes not yet read
+	over   func() bool // the reign in which it is sent
+	left   int64       // bytes not yet read
 	counts *imageCounts
 	once   sync.Once
 	done   func()
 }
 
 func (o *outgoing) Read(p []byte) (int, error) {
+	if o.over() {
+		return 0, errReignOver
+	}
 	n, err := o.Image.Read(p)
 	o.left -= int64(n)
 	return n, err

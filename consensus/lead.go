@@ -189,3 +189,12 @@ func (r *Replica) TransferLeadership(ctx context.Context) error {
 	}
 	return nil
 }
+
+// leadsIn is the term in which this server leads, as raft has it; 0 if it does not.
+func (r *Replica) leadsIn() uint64 {
+	running := r.trans.replica.Load()
+	if running == nil || running.raft.State() != raft.Leader {
+		return 0
+	}
+	return running.raft.CurrentTerm()
+}

@@ -275,7 +275,7 @@ func (r *Replica) startRaft(machine Machine, logger *bridge, notify chan<- bool)
 		}
 	}()
 	r.raft, err = raft.NewRaft(r.cfg.raftConfig(logger, notify), r.delivery, guardedLog{r.disk, r.delivery, r.trail, r.fate},
-		r.terms, newImages(machine, &r.delivery.counts, r.trail.kept, r.stopping), r.trans)
+		r.terms, newImages(machine, &r.delivery.counts, r.trail.kept, r.leadsIn, r.stopping), r.trans)
 	if err == nil {
 		servers := r.Servers
 		r.trans.servers.Store(&servers)

@@ -190,7 +190,7 @@ func TestTwoImagesAtATime(t *testing.T) {
 	machine := &testMachine{}
 	machine.state.At = position(7)
 	stopping := make(chan struct{})
-	store := newImages(machine, new(imageCounts), new(kept), stopping)
+	store := newImages(machine, new(imageCounts), new(kept), func() uint64 { return 1 }, stopping)
 	_, first, err1 := store.Open(stateID)
 	_, second, err2 := store.Open(stateID)
 	if err1 != nil || err2 != nil {
@@ -208,6 +208,34 @@ func TestTwoImagesAtATime(t *testing.T) {
 	second.Close()
 }
 
+// A server that has lost its lead goes on sending, as far as raft is concerned, and the
+// other one reads all of it before it listens to the next leader.
+func TestAnImageIsOfOneReign(t *testing.T) {
+	machine, term := &testMachine{}, uint64(0)
+	machine.state.At = position(7)
+	store := newImages(machine, new(imageCounts), new(kept), func() uint64 { return term }, nil)
+	if _, _, err := store.Open(stateID); !errors.Is(err, errReignOver) || machine.opened() > 0 {
+		t.Errorf("who does not lead opens one: %v", err)
+	}
+	for _, next := range []uint64{0, 9} {
+		for range 2 * maxImages { // no slot is lost
+			term = 7
+			_, image, err := store.Open(stateID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := image.Read(make([]byte, 4)); err != nil {
+				t.Error(err)
+			}
+			term = next
+			if _, err := image.Read(make([]byte, 4)); !errors.Is(err, errReignOver) {
+				t.Errorf("in term %d the rest of it is read: %v", next, err)
+			}
+			image.Close()
+		}
+	}
+}
+
 func position(index uint64) Position {
 	conf := raft.Configuration{Servers: []raft.Server{{ID: "s1", Address: "s1:1"}}}
 	return Position{Index: index, Term: 3, Configuration: raft.EncodeConfiguration(conf), ConfigurationIndex: 1}
@@ -215,7 +243,7 @@ func position(index uint64) Position {
 
 func TestSnapshotStoreReportsTheMachine(t *testing.T) {
 	machine := &testMachine{}
-	store := newImages(machine, new(imageCounts), new(kept), nil)
+	store := newImages(machine, new(imageCounts), new(kept), func() uint64 { return 1 }, nil)
 	if list, err := store.List(); err != nil || len(list) != 0 {
 		t.Fatalf("an empty machine lists %v, %v", list, err)
 	}
