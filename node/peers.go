@@ -187,7 +187,7 @@ func (n *Node) readIndex(ctx context.Context) (uint64, error) {
 func (n *Node) awaitApplied(ctx context.Context, index uint64) bool {
 	for i := range 100 {
 		// Applied reads the log, and what it reads under load is a whole report.
-		if n.store.Position().Index >= index || i%10 == 0 && n.order.Applied() >= index {
+		if n.inView(index) || i%10 == 0 && n.order.Applied() >= index {
 			return true
 		}
 		if !pause(ctx, 10*time.Millisecond) {
@@ -196,3 +196,8 @@ func (n *Node) awaitApplied(ctx context.Context, index uint64) bool {
 	}
 	return false
 }
+
+// inView reports whether checks are answered from a view that has the index. The state
+// is there before: an image by as long as its filter takes, and until then checks are
+// answered from the view of the old state.
+func (n *Node) inView(index uint64) bool { return n.checker.Load().Version >= index }
