@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -174,6 +175,19 @@ func TestALaneLeavesTheNodeAloneForAsLongAsAnAnswerSays(t *testing.T) {
 			}
 		})
 	})
+}
+
+// Times a million it is no time at all, and once was the end of the caller's process.
+func TestANodeMayAskForAnyRest(t *testing.T) {
+	for _, ms := range []int64{1 << 58, 1 << 62, math.MaxInt64, 1} {
+		inTown(t, 2, func(t *testing.T, w *town) {
+			a := w.asker(client.AskerConfig{Streams: 1})
+			w.nodes[0].says(func(out *apiv1.CheckResponse) {
+				*out = apiv1.CheckResponse{Error: "too many", ErrorCode: uint32(codes.ResourceExhausted), RetryAfterMs: ms}
+			})
+			tell(t.Context(), a, device(t, "bad")).is(t, "deny", codes.OK, 0)
+		})
+	}
 }
 
 func TestAHedgeCutsTheTail(t *testing.T) {

@@ -250,7 +250,8 @@ func (s *asking) read(o outcome) (*apiv1.CheckResponse, error) {
 		return nil, fmt.Errorf("answer of %s: %w", o.lane.node.address, err)
 	case answer.ErrorCode == uint32(codes.ResourceExhausted):
 		if answer.RetryAfterMs > 0 {
-			o.lane.leaveAlone(time.Duration(answer.RetryAfterMs) * time.Millisecond)
+			most := mostRetry.Milliseconds() // before it is multiplied: what a node sends is any number
+			o.lane.leaveAlone(time.Duration(min(answer.RetryAfterMs, most)) * time.Millisecond)
 		}
 		return nil, status.Error(codes.ResourceExhausted, answer.Error)
 	case answer.Error != "":

@@ -73,7 +73,7 @@ func (n *askedNode) lane(now time.Duration, avoidLate bool, patience time.Durati
 func (l *lane) leaveAlone(rest time.Duration) {
 	now, until := l.asker.sinceBegun(), l.shed.Load()
 	if time.Duration(until) <= now { // else it rests, and a message of many was refused
-		l.shed.CompareAndSwap(until, int64(now+jitter(min(rest, mostRetry))))
+		l.shed.CompareAndSwap(until, int64(now+jitter(rest)))
 	}
 }
 
