@@ -65,8 +65,12 @@ func (r *Replica) verifyOld(upTo uint64) {
 		if err == nil || r.cutMeanwhile(index, err) {
 			continue
 		}
-		r.disk.log.Error("the log is damaged: this server applies nothing more", "error", err)
-		_ = r.delivery.fail(fmt.Errorf("read the log: %w; %s", err, cureDamage))
+		cure := cureDamage
+		if !errors.Is(err, ErrDamaged) { // the disk cannot give it, and it may be whole
+			cure = "see to the disk, then start again"
+		}
+		r.disk.log.Error("the log cannot be read: this server applies nothing more", "error", err)
+		_ = r.delivery.fail(fmt.Errorf("read the log: %w; %s", err, cure))
 		return
 	}
 }

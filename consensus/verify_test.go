@@ -9,8 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/raft"
 )
 
 // rotten is oldLog with a flipped bit in one entry.
@@ -86,6 +89,25 @@ func TestDamageBeforeTheStateIsMetBesideRaft(t *testing.T) {
 		if err := r.Stop(); err != nil {
 			t.Errorf("%q: %v", entry, err)
 		}
+	}
+}
+
+// unreadable is a log on a disk that fails.
+type unreadable struct{ logStore }
+
+func (unreadable) GetLog(uint64, *raft.Log) error { return &os.PathError{Op: "read", Err: syscall.EIO} }
+
+// Who is told that the log is damaged throws it away; it may be whole.
+func TestADiskThatFailsIsNoDamageOfTheLog(t *testing.T) {
+	dir, _ := oldLog(t)
+	log := open(t, dir)
+	defer log.Close()
+	r := &Replica{disk: newDisk(unreadable{log}, &Config{StallAfter: time.Hour, StallLimit: time.Hour}, func(err error) error { return err }, quiet()),
+		delivery: newDelivery(&testMachine{}, position(60))}
+	r.verifyOld(60)
+	failed := r.delivery.broken.Load()
+	if failed == nil || !errors.Is(*failed, ErrDisk) || errors.Is(*failed, ErrDamaged) || strings.Contains((*failed).Error(), cureDamage) {
+		t.Errorf("it fails of %v", *failed)
 	}
 }
 
