@@ -202,7 +202,7 @@ type Replica struct {
 }
 
 // Start opens the log, compares it with the machine's position and runs the
-// server. What the log has behind that position was read before; the rest is read
+// server. What the log has from that position on was read before; the rest is read
 // beside what the server does, and damage in it is a failure (see Failed). A server with an empty log and an empty machine waits until it is added
 // to a network, or until Bootstrap founds one.
 func Start(cfg Config, machine Machine) (*Replica, error) {
@@ -214,7 +214,7 @@ func Start(cfg Config, machine Machine) (*Replica, error) {
 	at := machine.Position()
 	store := cfg.store
 	if store == nil {
-		if store, err = openLogUpTo(cfg.Dir, logger, verifyBehind(at.Index)); err != nil {
+		if store, err = openLogUpTo(cfg.Dir, logger, verifyBehind(max(at.Index, 1)-1)); err != nil {
 			return nil, err
 		}
 	}

@@ -57,9 +57,10 @@ func startOn(t *testing.T, dir string, at uint64) (*Replica, error) {
 	}, &testMachine{state: testState{At: position}})
 }
 
-// What the state does not have yet must be whole before raft reads it.
+// What the state does not have yet must be whole before raft reads it, and the entry
+// at which it stands before log and state are compared.
 func TestDamageBehindTheStateIsMetBeforeRaft(t *testing.T) {
-	for _, at := range []uint64{12, 39} {
+	for _, at := range []uint64{12, 39, 40} {
 		r, err := startOn(t, rotten(t, "entry 40;"), at)
 		if err == nil {
 			_ = r.Stop()
