@@ -99,13 +99,40 @@ func joinTrial(n *network, count int, seconds, anon row) trial {
 				err = wrong
 			}
 			if err == nil {
-				err = n.load()
+				err = n.meet()
 			}
 			if err == nil {
 				err = n.gotImage(ctx)
 			}
-			return figures{seconds.name: theirs.Copy}, figures{seconds.name: took, anon.name: highest()}, err
+			ours := figures{seconds.name: took, anon.name: highest()}
+			if err == nil {
+				err = n.lose(ctx)
+			}
+			return figures{seconds.name: theirs.Copy}, ours, err
 		}}
+}
+
+// meet counts the newest node in; those that were lost stay in the plan of the network.
+func (n *network) meet() error {
+	planned, err := n.planned()
+	if err == nil {
+		n.nodes = append(n.nodes, planned[len(planned)-1])
+	}
+	return err
+}
+
+// lose takes the newest node out again, so that the next one meets the same network.
+func (n *network) lose(ctx context.Context) error {
+	last := len(n.nodes) - 1
+	var removed struct{ Size uint64 }
+	if err := n.risknet(ctx, &removed, "cluster", "remove", "--node", n.nodes[last].Name, "--yes"); err != nil {
+		return err
+	}
+	if err := n.testnet(ctx, "stop", "--node", n.nodes[last].Name); err != nil {
+		return err
+	}
+	n.nodes = n.nodes[:last]
+	return n.idle(ctx)
 }
 
 // gotImage: the newest node was sent an image, and not the log.

@@ -14,8 +14,9 @@ import (
 	"github.com/risknet/risknet/risk"
 )
 
-// pausing is between two messages of a judge who must not be in the way.
-const pausing = 5 * time.Millisecond
+// pausing is between two messages of a judge who must not be in the way: one message of
+// 64, of which a third look for what is listed at the store, takes milliseconds.
+const pausing = 50 * time.Millisecond
 
 // judge asks every node and knows what the answers must be: members below a number are
 // listed, those of a chunk exactly from some size of the ledger on, and nobody else.
