@@ -345,7 +345,7 @@ func TestGuardedLog(t *testing.T) {
 			store := newMemStore()
 			d := newDelivery(&testMachine{}, position(6))
 			d.raiseSynced(4)
-			g := guardedLog{store, d, newTrail(&Config{}, func() uint64 { return math.MaxUint64 }), nil}
+			g := guardedLog{store, d, newTrail(&Config{}, func() (uint64, bool) { return math.MaxUint64, true }), nil}
 			for i := range uint64(9) {
 				if err := g.StoreLog(&raft.Log{Index: i + 1}); err != nil {
 					t.Fatal(err)

@@ -20,13 +20,13 @@ const minTrailing = 2 * maxInFlight
 type trail struct {
 	logs, bytes uint64
 	kept        *kept
-	late        func() uint64 // the last entry that nobody else needs
+	late        func() (needed uint64, known bool)
 
 	long  chan struct{} // holds a wish for a cut, because of the bytes
 	asked atomic.Uint64 // up to where one was wished for
 }
 
-func newTrail(c *Config, late func() uint64) *trail {
+func newTrail(c *Config, late func() (uint64, bool)) *trail {
 	return &trail{logs: c.TrailingLogs, bytes: c.TrailingBytes, kept: &kept{}, late: late, long: make(chan struct{}, 1)}
 }
 
@@ -37,8 +37,9 @@ func (t *trail) limit(log logStore, to uint64) uint64 {
 		return 0
 	}
 	demanded := min(to, last-min(last, t.logs)) // by their number
-	long := min(to, t.late())
-	if newest := log.Newest(t.bytes); newest == 0 {
+	needed, known := t.late()
+	long := min(to, needed)
+	if newest := log.Newest(t.room(known)); newest == 0 {
 		long = 0
 	} else {
 		long = min(long, newest-1)
@@ -46,10 +47,24 @@ func (t *trail) limit(log logStore, to uint64) uint64 {
 	return t.kept.limit(max(demanded, long), demanded)
 }
 
+// ledByOthers is how much longer the log of a server may be that does not lead: it does
+// not know who is late. Where a leader dies in the middle of an import, the next one must
+// bring the others up by its log, because nothing is committed until it has, and an image
+// takes minutes.
+const ledByOthers = 4
+
+func (t *trail) room(known bool) uint64 {
+	if known {
+		return t.bytes
+	}
+	return ledByOthers * t.bytes
+}
+
 // grown asks for a cut when the log has become too long in bytes: once for each file
 // that could go.
 func (t *trail) grown(log logStore) {
-	newest := log.Newest(t.bytes)
+	_, known := t.late()
+	newest := log.Newest(t.room(known))
 	first, err := log.FirstIndex()
 	if err != nil || newest <= first || t.asked.Swap(newest) == newest {
 		return
@@ -74,23 +89,23 @@ func (r *Replica) cutLong() {
 	}
 }
 
-// late is up to where no other server needs the log, as far as this one knows: only a
-// leader does, and one that has just begun to lead knows nothing of them. The last entry
-// that a server has stays too: raft names it with the next one.
-func (r *Replica) late() uint64 {
+// late is the last entry that no other server needs, if this one knows: only a leader
+// does, and one that has just begun to lead knows nothing of them. The last entry that a
+// server has stays too: raft names it with the next one.
+func (r *Replica) late() (needed uint64, known bool) {
 	running := r.trans.replica.Load()
 	if running == nil {
-		return 0
+		return 0, false
 	}
 	if running.raft.State() != raft.Leader {
-		return math.MaxUint64
+		return math.MaxUint64, false
 	}
-	reached := uint64(math.MaxUint64)
+	needed = math.MaxUint64
 	for _, s := range running.Servers() {
 		if s.ID != r.cfg.ID {
 			c, _ := r.peers.ever(s.ID)
-			reached = min(reached, max(c.matched, 1)-1)
+			needed = min(needed, max(c.matched, 1)-1)
 		}
 	}
-	return reached
+	return needed, true
 }

@@ -1,6 +1,9 @@
 package consensus
 
-import "testing"
+import (
+	"math"
+	"testing"
+)
 
 // longEntries is a log that is long in bytes and not in entries: nothing but its bytes
 // has it cut.
@@ -19,6 +22,21 @@ func TestALogThatIsLongInBytesIsCut(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Who does not lead does not know who is late, and keeps more: where the leader dies, the
+// next one has the others in its log.
+func TestWhoDoesNotLeadKeepsALongerLog(t *testing.T) {
+	shortFiles(t, 1<<11)
+	log := open(t, t.TempDir())
+	defer log.Close()
+	appendTo(t, log, 1, 400)
+	c := Config{TrailingLogs: 1000, TrailingBytes: 1 << 11}
+	leader := newTrail(&c, func() (uint64, bool) { return math.MaxUint64, true }).limit(log, 400)
+	other := newTrail(&c, func() (uint64, bool) { return math.MaxUint64, false }).limit(log, 400)
+	if other == 0 || other >= leader || log.Newest(ledByOthers<<11) != other+1 {
+		t.Errorf("a leader cuts up to %d, who does not lead up to %d", leader, other)
+	}
 }
 
 // A server that is away for a while is worth more log than bytes: an image is the
