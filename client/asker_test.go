@@ -161,6 +161,20 @@ func TestALaneLeavesTheNodeAloneForAsLongAsAnAnswerSays(t *testing.T) {
 			}
 		})
 	})
+	t.Run("and there is no other for a new check", func(t *testing.T) {
+		inTown(t, 1, func(t *testing.T, w *town) {
+			a := w.asker(client.AskerConfig{Streams: 1})
+			w.nodes[0].says(refusal(4 * time.Second))
+			for range 2 { // the first is refused, and the second comes behind it
+				short, leave := context.WithTimeout(t.Context(), time.Second)
+				tell(short, a, device(t, "bad")).is(t, "", codes.ResourceExhausted, 0)
+				leave()
+			}
+			if asked := w.nodes[0].answered(); asked != 1 {
+				t.Errorf("the node was asked %d times", asked)
+			}
+		})
+	})
 	t.Run("alone", func(t *testing.T) {
 		inTown(t, 1, func(t *testing.T, w *town) {
 			a := w.asker(client.AskerConfig{Streams: 1})

@@ -73,6 +73,21 @@ func (a *Asker) firstBack() time.Duration {
 	return first
 }
 
+// shedding: some node has asked to be left alone for now.
+func (a *Asker) shedding() bool {
+	now := a.sinceBegun()
+	for _, node := range a.nodes {
+		for _, l := range node.lanes {
+			if time.Duration(l.shed.Load()) > now {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+var errShedding = status.Error(codes.ResourceExhausted, "asker: the nodes shed load, and want nothing more within this check's time; ask again later, or ask for more nodes")
+
 func (a *Asker) errFull() error {
 	return status.Errorf(codes.ResourceExhausted, "asker: queue: %d checks wait for each stream already; ask fewer at a time, or ask for more nodes or a longer queue", a.cfg.Queue)
 }

@@ -149,11 +149,12 @@ func (s *asking) send(ctx context.Context) (sent bool, err error) {
 	case s.stale != nil, s.refusals >= mostRefusals: // nobody else is there to ask
 		return false, s.why
 	}
-	rest := time.Duration(0)
-	if s.refusals > 0 {
-		if rest = a.firstBack(); rest > s.left() {
-			return false, s.why
-		}
+	rest := a.firstBack()
+	if rest > s.left() && (s.refusals > 0 || a.shedding()) {
+		return false, cmp.Or(s.why, errShedding)
+	}
+	if s.refusals == 0 {
+		rest = 0
 	}
 	s.tried, s.pause = 0, min(max(2*s.pause, firstPause), lastPause)
 	return false, s.wait(ctx, changed, min(s.left(), max(rest, s.pause)))
