@@ -32,6 +32,7 @@ type loader struct {
 	workers []census
 	work    chan []pair // closed and nil when all is counted that has a due time
 	batch   []pair
+	bytes   int // of the batch
 
 	lanes  Lanes
 	counts [256]uint64 // parts by the first byte of their keys
@@ -39,7 +40,11 @@ type loader struct {
 
 type pair struct{ key, value []byte }
 
-const loadedBatch = 1024 // parts
+// A batch for a worker: so many parts, or so many bytes, as records may be long.
+const (
+	loadedBatch      = 1024
+	loadedBatchBytes = 1 << 20
+)
 
 // load writes the parts of an image and what follows from them into a directory, for
 // badger to open. After an error the directory is of no use.
@@ -101,8 +106,9 @@ func (l *loader) part(key, value []byte) error {
 	l.counts[key[0]]++
 	if key[0] != prefixLink && key[0] != prefixBody {
 		l.batch = append(l.batch, pair{key, value})
+		l.bytes += len(key) + len(value)
 	}
-	if len(l.batch) == loadedBatch {
+	if len(l.batch) == loadedBatch || l.bytes >= loadedBatchBytes {
 		if err := l.hand(); err != nil {
 			return err
 		}
@@ -120,7 +126,7 @@ func (l *loader) part(key, value []byte) error {
 // hand gives a batch to the workers.
 func (l *loader) hand() error {
 	batch := l.batch
-	l.batch = nil
+	l.batch, l.bytes = nil, 0
 	if l.work == nil { // the few that stand behind what is due
 		var w census
 		err := w.batch(batch, newElement())

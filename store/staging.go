@@ -98,6 +98,10 @@ func (s *Store) goOver(name string, m *meta) error {
 	// If we crash here, the new directory is swept aside at the next start.
 	fault.Point("store: restore before CURRENT")
 	if err := s.setCurrent(name); err != nil {
+		if now, unread := s.current(); unread != nil || now == name {
+			// Nobody knows which name the disk has: both states stay, for the next start.
+			return s.fail(errors.Join(fmt.Errorf("take over a restored state: %w", err), m.gen.close()))
+		}
 		return errors.Join(err, m.gen.close(), os.RemoveAll(m.gen.dir))
 	}
 	// If we crash here, the next start opens the new state.
