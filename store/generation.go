@@ -50,12 +50,18 @@ type generation struct {
 // reason tables are as large in the deepest level as in the first.
 const compactors = 2
 
+// tableBytes: a table more is a file, a descriptor and a mapping more, and of twice as
+// many bytes its buffer would be larger than that of a table in memory. Tests have
+// shorter ones.
+var tableBytes int64 = 4 << 20
+
 // badgerOptions are set for a state that is behind raft's log: nothing is synced
 // one by one, and a block is verified each time it is read. Badger answers
 // "not found" for a damaged block, so what must be there and is not is damage.
 func badgerOptions(dir string, memTable int64, log *slog.Logger) badger.Options {
 	o := badger.DefaultOptions(dir)
 	o.TableSizeMultiplier = 1 // there is no function for it
+	o.BaseTableSize = tableBytes
 	return o.
 		WithSyncWrites(false).
 		WithDetectConflicts(false).

@@ -17,6 +17,9 @@ func manyTables(t testing.TB, dir string) (w *world, bulky, other []tableRef) {
 	t.Helper()
 	w = newWorld()
 	const each = 256
+	old := tableBytes
+	tableBytes = 2 << 20 // so that a few listings have some
+	t.Cleanup(func() { tableBytes = old })
 	for i := range 128 {
 		var items []risk.Item
 		var bodies []risk.Body
