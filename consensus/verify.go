@@ -14,9 +14,10 @@ func verifyLog(log raft.LogStore) error { return verifyBehind(0)(log) }
 // verifyBehind reads every entry behind an index.
 //
 // A start reads in this way what is not in the state yet, before raft does, and the
-// last entry that is: the two are compared by it. What lies before it is in the state, and nothing that this server has acknowledged is lost if
-// it rots: it stays for servers that are late, and may be a gigabyte behind an import.
-// That is read while raft runs; see verifyOld.
+// last entry that is: the two are compared by it. What lies before it is in the state,
+// and nothing that this server has acknowledged is lost if it rots: it stays for servers
+// that are late, and may be half a gigabyte behind an import. That is read while raft
+// runs; see verifyOld.
 func verifyBehind(index uint64) func(log raft.LogStore) error {
 	return func(log raft.LogStore) error {
 		first, last, err := bounds(log)
