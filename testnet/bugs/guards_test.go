@@ -84,7 +84,7 @@ var guards = map[string]bug{
 		"Permit:            n.permitStep,", "", "testnet", "TestALeaderCannotForge"},
 	"the servers of an image follow from its records": {"node/permit.go",
 		"if 2*len(present) <= len(recorded) {", "if false {", "node", "TestTheServersOfAnImage"},
-	"an image has the nodes that are accepted": {"store/restore.go",
+	"an image has the nodes that are accepted": {"store/staging.go",
 		"if err = m.acceptable(accept); err != nil {", "if err = error(nil); err != nil {", "store", "TestImageThatIsNotAccepted"},
 	"an image has the configuration that was announced": {"store/restore.go",
 		"!bytes.Equal(at.Configuration, want.Configuration)", "!bytes.Equal(at.Configuration, at.Configuration)", "store", "TestImageThatIsNotAccepted"},
