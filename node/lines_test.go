@@ -30,7 +30,7 @@ func ended(t *testing.T, conn net.Conn) {
 }
 
 func TestARevokedCertificateIsRefusedAtEachListener(t *testing.T) {
-	for _, at := range []listener{atRaft, atAPI, atHTTP} {
+	for _, at := range []listener{atRaft, atAPI, atHTTP} { // of nodes
 		n := newCompany(t)
 		there, here, other := n.credentials("n2"), n.credentials("n1"), n.credentials("n3")
 		p := newPost(t, there, at)
@@ -122,9 +122,9 @@ func TestAnotherNodeDoesNotAnswerInANodesName(t *testing.T) {
 }
 
 func TestARoleThatHasNothingToDoAtAListenerIsToldSo(t *testing.T) {
-	for role, open := range map[string][]listener{RoleNode: {atRaft, atAPI, atHTTP}, RoleHub: {atAPI, atHTTP},
-		RoleMember: {atAPI, atHTTP}, RoleAuditor: {atAPI, atHTTP}, RoleOperator: {atAPI, atHTTP}, "inviter": nil} {
-		for _, at := range []listener{atRaft, atAPI, atHTTP} {
+	for role, open := range map[string][]listener{RoleNode: {atRaft, atAPI, atHTTP}, RoleHub: {atAPI, atHTTP, atRedis},
+		RoleMember: {atAPI, atHTTP, atRedis}, RoleAuditor: {atAPI, atHTTP, atRedis}, RoleOperator: {atAPI, atHTTP, atRedis}, "inviter": nil} {
+		for _, at := range everyListener {
 			err := holdsRole(Identity{Institution: "acme", Role: role}, at, rolesAt(at))
 			if slices.Contains(open, at) != (err == nil) {
 				t.Errorf("%s at %s: %v", role, at, err)

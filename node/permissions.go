@@ -17,7 +17,7 @@ import (
 // everybody at a door that is not here. What an author may write into the ledger is
 // another matter, decided by keys and not by certificates: see package risk.
 
-// listener is one of a node's three ports.
+// listener is one of a node's four ports.
 type listener string
 
 const (
@@ -27,7 +27,7 @@ const (
 	atRedis listener = "the Redis door"
 )
 
-// Three doors that are no method and no pattern.
+// Doors that are no method and no pattern.
 const (
 	doorRaft = "raft"
 	// doorRaw is passed by a check that names identifiers and not tokens.

@@ -59,8 +59,10 @@ func TestWhatIsInNoRowIsForNobody(t *testing.T) {
 	}
 }
 
+var everyListener = []listener{atRaft, atAPI, atHTTP, atRedis}
+
 func TestEachListenerIsForTheRolesThatHaveSomethingToDoThere(t *testing.T) {
-	for at, want := range map[listener]string{atRaft: "node", atAPI: "hub member auditor operator node", atHTTP: "hub member auditor operator node"} {
+	for at, want := range map[listener]string{atRaft: "node", atAPI: "hub member auditor operator node", atHTTP: "hub member auditor operator node", atRedis: "hub member auditor operator"} {
 		if got := strings.Join(rolesAt(at), " "); got != want {
 			t.Errorf("%s is for %s, want %s", at, got, want)
 		}
@@ -94,7 +96,7 @@ Two things decide. The **certificate** of a connection says which network, insti
 
 ` + "`all`" + `: of every institution. ` + "`own`" + `: of the institution that runs the node. ` + "`served`" + `: that, and of the institutions in the node's setting ` + "`serves`" + `. ` + "`recorded`" + `: a node of every institution that has a record in the ledger, under that name and institution. –: refused. A method or path that has no row is refused to everybody, and so is a revoked certificate everywhere.
 `)
-	for _, at := range []listener{atRaft, atAPI, atHTTP} {
+	for _, at := range everyListener {
 		fmt.Fprintf(page, "\n### %s\n\nAt the handshake: %s.\n\n| | %s |\n|---|%s\n", at, strings.Join(rolesAt(at), ", "), strings.Join(Roles, " | "), strings.Repeat("---|", len(Roles)))
 		for _, row := range permissions {
 			if row.listener() != at {

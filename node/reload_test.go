@@ -110,7 +110,7 @@ func reloads(t *testing.T, c *Credentials) {
 }
 
 func TestReplacedFilesAreUsedByTheNextConnection(t *testing.T) {
-	for _, at := range []listener{atRaft, atAPI, atHTTP} {
+	for _, at := range []listener{atRaft, atAPI, atHTTP} { // of nodes
 		n := newCompany(t)
 		there, here := n.credentials("n2"), n.credentials("n1")
 		p := newPost(t, there, at)

@@ -46,7 +46,7 @@ func (n *network) redisTrials(o options) []trial {
 // sixTrial is what somebody has today who asks a Redis set for the six subjects of a
 // payment, beside batches of checks.
 func (n *network) sixTrial(o options) trial {
-	r := row{name: "batch-redis", what: "64 checks a message, tokens given, beside SMISMEMBER of six keys, pipeline 128", peer: "Redis", unit: "checks/s", reach: 1}
+	r := row{name: "batch-redis", what: "64 checks a message, tokens given, beside SMISMEMBER of six members, pipeline 128", peer: "Redis", unit: "checks/s", reach: 1}
 	port := ""
 	t := inTurn(r, func(ctx context.Context) (float64, error) { return redisBenchmark(ctx, port, 128, o.members, subjects) },
 		func(ctx context.Context) (float64, error) {
