@@ -89,7 +89,8 @@ type Config struct {
 
 	// TrailingLogs and TrailingBytes are what the log keeps, for slow followers, of what
 	// is in the machine: as many entries (8192), and not many more bytes (128 MiB) unless
-	// a follower is known to be late. At least 512 of the entries stay.
+	// a follower is known to be late; where this server does not lead, four times as many.
+	// At least 512 of the entries stay.
 	TrailingLogs      uint64
 	TrailingBytes     uint64
 	SnapshotThreshold uint64        // 8192 entries between two cuts of the log
@@ -203,8 +204,9 @@ type Replica struct {
 
 // Start opens the log, compares it with the machine's position and runs the
 // server. What the log has from that position on was read before; the rest is read
-// beside what the server does, and damage in it is a failure (see Failed). A server with an empty log and an empty machine waits until it is added
-// to a network, or until Bootstrap founds one.
+// beside what the server does, and damage in it is a failure (see Failed). A server with
+// an empty log and an empty machine waits until it is added to a network, or until
+// Bootstrap founds one.
 func Start(cfg Config, machine Machine) (*Replica, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {

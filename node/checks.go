@@ -110,9 +110,9 @@ func (s *checkService) CheckStream(stream grpc.BidiStreamingServer[apiv1.CheckBa
 }
 
 // batch answers each check by itself: one that cannot be asked, or that its caller may
-// not ask, gets an error in its place. What concerns the whole node, such as a state that is not reached,
-// fails the batch, and so does a caller who has stopped waiting. It gives the number of
-// checks.
+// not ask, gets an error in its place. What concerns the whole node, such as a state that
+// is not reached, fails the batch, and so does a caller who has stopped waiting. It gives
+// the number of checks.
 func (s *checkService) batch(ctx context.Context, request []byte, who Identity, out *rawResponse) (count int, err error) {
 	begin := time.Now()
 	out.data = out.data[:0]

@@ -148,7 +148,8 @@ type RaftConfig struct {
 	// TrailingLogs is how many entries stay behind a snapshot for slow followers.
 	TrailingLogs uint64 `koanf:"trailing_logs"`
 	// TrailingBytes is how long what stays may be, in bytes, while the leader knows of no
-	// server that is late: it is read at each start. Files of 64 MiB go, or stay.
+	// server that is late, and four times that where this node does not lead. Files of
+	// 64 MiB go, or stay.
 	TrailingBytes uint64 `koanf:"trailing_bytes"`
 	// SnapshotThreshold is how many entries come between two cuts of the log.
 	SnapshotThreshold uint64        `koanf:"snapshot_threshold"`

@@ -24,6 +24,7 @@ func joinListing(record, body []byte) []byte {
 	return append(appendRecord(make([]byte, 0, 2+len(record)+len(body)), record), body...)
 }
 
+// appendRecord begins a listing: its body may follow.
 func appendRecord(dst, record []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(dst, uint16(len(record))), record...)
 }

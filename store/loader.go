@@ -117,8 +117,8 @@ func (l *loader) part(key, value []byte) error {
 		return err
 	}
 	if key[0] == risk.TableListings {
-		l.joined = append(binary.BigEndian.AppendUint16(l.joined[:0], uint16(len(value))), value...)
-		value = l.joined // joinListing; its body has come under its own key
+		l.joined = appendRecord(l.joined[:0], value) // its body has come under its own key
+		value = l.joined
 	}
 	return l.to.add(key, value)
 }

@@ -23,9 +23,9 @@ import (
 // check need not wait for all of it. So it is done in two steps.
 //
 // Before badger opens the tables: what it reads to open one (it panics at that on
-// goroutines of its own), the first block, where a merge begins, and whole the tables that hold a link, a record of a
-// small table, a position or a mark: whoever is told by those that there is nothing
-// could not tell. Behind that: the tables that hold nothing but what lies in bulk.
+// goroutines of its own), the first block, where a merge begins, and whole the tables
+// that hold a link, a record of a small table, a position or a mark: whoever is told by
+// those that there is nothing could not tell. Behind that: the tables that hold nothing but what lies in bulk.
 // There a check knows by the link what it must get, so a block that cannot be read
 // is damage and no answer.
 //

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -97,6 +98,9 @@ func joinTrial(n *network, count int, seconds, anon row) trial {
 			took := time.Since(began).Seconds()
 			if wrong := asking.stop(); err == nil {
 				err = wrong
+			}
+			if err == nil && judge.right.Load() == 0 {
+				err = errors.New("no check was answered meanwhile")
 			}
 			if err == nil {
 				err = n.meet()

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"gonum.org/v1/plot"
@@ -37,14 +38,14 @@ func report(o options) error {
 // dated is a row with its latest figures.
 type dated struct {
 	measured
-	on string
+	on, machine string
 }
 
 // lookUp takes no figures of a smaller trial for those of this one.
 func lookUp(latest []result, r row) dated {
 	for _, l := range latest {
 		if l.Row == r.name && (l.What == r.what || l.What == "") {
-			return dated{measured{row: r, theirsAll: l.Theirs, oursAll: l.Ours, missing: l.Missing}, l.On}
+			return dated{measured{row: r, theirsAll: l.Theirs, oursAll: l.Ours, missing: l.Missing}, l.On, l.Machine}
 		}
 	}
 	return dated{measured: measured{row: r, missing: "not measured yet"}}
@@ -52,8 +53,14 @@ func lookUp(latest []result, r row) dated {
 
 func table(o options, list []dated) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Side by side\n\nWritten by `go run ./bench/compare`, on %d cores (%s) that carried clients and servers; each figure is the median of its goes, the two sides of a go measured in turn, and the ratio is the median of the goes' own. Ratios say something; absolute figures are this machine's of that hour.\n\n",
-		runtime.NumCPU(), cpuName())
+	var machines []string
+	for i := range list {
+		if m := list[i].machine; m != "" && !slices.Contains(machines, m) {
+			machines = append(machines, m)
+		}
+	}
+	fmt.Fprintf(&b, "# Side by side\n\nWritten by `go run ./bench/compare`, on %s that carried clients and servers; each figure is the median of its goes, the two sides of a go measured in turn, and the ratio is the median of the goes' own. Ratios say something; absolute figures are this machine's of that hour.\n\n",
+		strings.Join(machines, " and "))
 	b.WriteString("| row | what | peer | peer's | ours | unit | ratio | to reach | reached | goes, day |\n|---|---|---|---|---|---|---|---|---|---|\n")
 	for i := range list {
 		m := &list[i]
@@ -76,6 +83,8 @@ func table(o options, list []dated) string {
 	}
 	return b.String()
 }
+
+func machine() string { return fmt.Sprintf("%d cores (%s)", runtime.NumCPU(), cpuName()) }
 
 func cpuName() string {
 	text, _ := os.ReadFile("/proc/cpuinfo")

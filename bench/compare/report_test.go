@@ -83,6 +83,22 @@ func TestTheReportSaysWhatIsMissingAndWhatIsNotReached(t *testing.T) {
 	}
 }
 
+// Whoever writes the report of figures that were kept has another machine, perhaps.
+func TestTheReportNamesTheMachineThatMeasured(t *testing.T) {
+	o := options{out: filepath.Join(t.TempDir(), "r.md")}
+	line := `{"row":"unary","on":"2026-11-30","machine":"96 cores (elsewhere)","theirs":[10],"ours":[9]}` + "\n"
+	if err := os.WriteFile(o.beside(".jsonl"), []byte(line), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := report(o); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(o.out)
+	if err != nil || !strings.Contains(string(text), "on 96 cores (elsewhere) that carried") || strings.Contains(string(text), machine()) {
+		t.Errorf("got %.300s, %v", text, err)
+	}
+}
+
 // A judge is of use only if it catches a wrong answer in either direction.
 func TestAJudgeCatchesWrongAnswers(t *testing.T) {
 	j := newJudge(&network{}, 10)

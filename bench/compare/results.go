@@ -19,6 +19,7 @@ type result struct {
 	Row     string    `json:"row"`
 	What    string    `json:"what,omitempty"` // with its numbers, which options change
 	On      string    `json:"on"`             // the day
+	Machine string    `json:"machine"`        // that measured it
 	Theirs  []float64 `json:"theirs,omitempty"`
 	Ours    []float64 `json:"ours,omitempty"`
 	Missing string    `json:"missing,omitempty"`
@@ -38,7 +39,7 @@ func keep(o options, results []measured) error {
 	for i := range results {
 		m := &results[i]
 		kept = slices.DeleteFunc(kept, func(r result) bool { return r.Row == m.name })
-		kept = append(kept, result{Row: m.name, What: m.what, On: time.Now().UTC().Format(time.DateOnly), Theirs: m.theirsAll, Ours: m.oursAll, Missing: m.missing})
+		kept = append(kept, result{Row: m.name, What: m.what, On: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Theirs: m.theirsAll, Ours: m.oursAll, Missing: m.missing})
 	}
 	var text []byte
 	for i := range kept {
