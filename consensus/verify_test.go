@@ -107,8 +107,11 @@ func TestADiskThatFailsIsNoDamageOfTheLog(t *testing.T) {
 		delivery: newDelivery(&testMachine{}, position(60))}
 	r.verifyOld(60)
 	failed := r.delivery.broken.Load()
-	if failed == nil || !errors.Is(*failed, ErrDisk) || errors.Is(*failed, ErrDamaged) || strings.Contains((*failed).Error(), cureDamage) {
-		t.Errorf("it fails of %v", *failed)
+	if failed == nil {
+		t.Fatal("nothing has failed")
+	}
+	if err := *failed; !errors.Is(err, ErrDisk) || errors.Is(err, ErrDamaged) || strings.Contains(err.Error(), cureDamage) {
+		t.Errorf("it fails of %v", err)
 	}
 }
 

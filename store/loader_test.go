@@ -9,8 +9,7 @@ import (
 	"github.com/risknet/risknet/risk"
 )
 
-// Badger ends the process where what is loaded is not in order, and a number that no
-// command has would break the order of what is due.
+// A number that no command has would break the order of what is due.
 func TestAListingOfNoCommandIsNotLoaded(t *testing.T) {
 	w := newWorld()
 	w.publish(w.acq, "", 0)
