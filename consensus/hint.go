@@ -153,11 +153,13 @@ func (p *pipeline) hint(most int) (blocked bool) {
 // hintNow sends what is due if that cannot take long, and leaves it to hintLater
 // otherwise.
 func (p *pipeline) hintNow() {
-	if !p.turn.TryLock() {
+	select {
+	case p.turn <- struct{}{}:
+	default:
 		p.poke()
 		return
 	}
-	defer p.turn.Unlock()
+	defer func() { <-p.turn }()
 	if p.hint(hintBehind) {
 		p.poke()
 	}
@@ -180,8 +182,14 @@ func (p *pipeline) hintLater(closed <-chan struct{}) {
 		case <-closed:
 			return
 		}
-		p.turn.Lock()
+		select {
+		case p.turn <- struct{}{}:
+		case <-p.quit:
+			return
+		case <-closed:
+			return
+		}
 		p.hint(math.MaxInt)
-		p.turn.Unlock()
+		<-p.turn
 	}
 }

@@ -22,7 +22,7 @@ type pipeline struct {
 	raft.AppendPipeline
 	hints   *hints
 	state   hintState
-	turn    sync.Mutex    // held by who sends
+	turn    chan struct{} // one place, of who sends: it may wait for the connection, and others then for it
 	wake    chan struct{} // one place: hintLater has something to do
 	window  chan struct{} // one place: the sender of raft's second unanswered message waits
 	note    func(answer raft.AppendFuture)
@@ -34,7 +34,7 @@ type pipeline struct {
 }
 
 func (t *transport) newPipeline(inner raft.AppendPipeline, note func(raft.AppendFuture)) *pipeline {
-	p := &pipeline{AppendPipeline: inner, hints: &t.hints, wake: make(chan struct{}, 1), window: make(chan struct{}, 1), note: note,
+	p := &pipeline{AppendPipeline: inner, hints: &t.hints, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), window: make(chan struct{}, 1), note: note,
 		answers: make(chan raft.AppendFuture), quit: make(chan struct{}), ended: make(chan struct{})}
 	p.hints.add(p)
 	t.work.Go(func() { p.hintLater(t.done) })
@@ -90,8 +90,12 @@ func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.App
 }
 
 func (p *pipeline) send(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
-	p.turn.Lock()
-	defer p.turn.Unlock()
+	select {
+	case p.turn <- struct{}{}:
+	case <-p.ended:
+		return nil, raft.ErrPipelineShutdown
+	}
+	defer func() { <-p.turn }()
 	p.state.sending(args)
 	future, err := p.AppendPipeline.AppendEntries(args, resp)
 	if err == nil {

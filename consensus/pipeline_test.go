@@ -1,8 +1,10 @@
 package consensus
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -118,16 +120,38 @@ func TestALargeMessageUnderWayLeavesTheHintToAnother(t *testing.T) {
 	inPipe(t, func(t *testing.T, p *pipeline, inner *line, heard func() int) {
 		_, _ = p.AppendEntries(entries(1, 100<<10), nil)
 		p.hints.newest.Store(&commit{1, 1})
-		p.turn.Lock()
+		p.turn <- struct{}{}
 		blocked := p.hint(hintBehind)
 		if !blocked || len(inner.sent) != 1 {
 			t.Error("who applies sends the hint itself")
 		}
 		p.hints.committed(1, 1) // while somebody sends
-		p.turn.Unlock()
+		<-p.turn
 		synctest.Wait()
 		if inner.lastHint() != 1 {
 			t.Error("nobody has sent the hint")
+		}
+	})
+}
+
+// Who sends may wait for the connection for long. Time goes on for who waits behind it,
+// and a pipeline that is closed lets it go.
+func TestWhoWaitsForTheTurnIsLetGo(t *testing.T) {
+	inPipe(t, func(t *testing.T, p *pipeline, inner *line, heard func() int) {
+		p.turn <- struct{}{} // a connection that takes nothing
+		p.poke()
+		failed := make(chan error, 1)
+		go func() {
+			_, err := p.AppendEntries(entries(1, 10), nil)
+			failed <- err
+		}()
+		time.Sleep(time.Minute)
+		_ = p.Close()
+		if err := <-failed; !errors.Is(err, raft.ErrPipelineShutdown) {
+			t.Errorf("raft's message ends with %v", err)
+		}
+		if synctest.Wait(); len(inner.sent) > 0 {
+			t.Errorf("%d messages were sent past the turn", len(inner.sent))
 		}
 	})
 }
