@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -313,27 +314,51 @@ func (l *Log) get(ctx context.Context, path string, limit int64) ([]byte, error)
 	return data, nil
 }
 
+// askPatience is how long a node may put us off.
+const askPatience = 30 * time.Second
+
+// ask asks again when the node says so: one that was brought up by an image
+// fetches the ledger before it.
 func (l *Log) ask(ctx context.Context, path string) (io.ReadCloser, error) {
+	for waited := time.Duration(0); ; {
+		body, after, err := l.askOnce(ctx, path)
+		if waited += after; after == 0 || waited > askPatience {
+			return body, err
+		}
+		select {
+		case <-time.After(after):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w; %w", err, context.Cause(ctx))
+		}
+	}
+}
+
+// askOnce says with an error after what time to ask again, if at all.
+func (l *Log) askOnce(ctx context.Context, path string) (body io.ReadCloser, after time.Duration, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+l.address+"/"+path, nil)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	resp, err := l.http.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if resp.StatusCode == http.StatusOK {
-		return resp.Body, nil
+		return resp.Body, 0, nil
 	}
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-	if resp.Header.Get("Risknet-Diverged") != "" {
-		return nil, &silentError{string(bytes.TrimSpace(text))}
+	text = bytes.TrimSpace(text)
+	switch {
+	case resp.Header.Get("Risknet-Diverged") != "":
+		return nil, 0, &silentError{string(text)}
+	case resp.StatusCode == http.StatusForbidden:
+		return nil, 0, &ForbiddenError{string(text)}
+	case resp.StatusCode == http.StatusServiceUnavailable:
+		seconds, _ := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16) // 0: not said
+		after = time.Duration(seconds) * time.Second
 	}
-	if resp.StatusCode == http.StatusForbidden {
-		return nil, &ForbiddenError{string(bytes.TrimSpace(text))}
-	}
-	return nil, fmt.Errorf("%s/%s: %s: %s", l.address, path, resp.Status, bytes.TrimSpace(text))
+	return nil, after, fmt.Errorf("%s/%s: %s: %s", l.address, path, resp.Status, text)
 }
 
 // ForbiddenError says why a node does not show something to this caller.

@@ -84,11 +84,14 @@ func TestTheOperatorIsNotFloodedByStrangers(t *testing.T) {
 
 // The operator thinks for minutes; others are met meanwhile, and asked for after.
 func TestGuestsAreMetWhileTheOperatorThinks(t *testing.T) {
-	answer := make(chan error)
-	d := invites(t, func(o *Offer) { o.Approve = func(context.Context, Request) error { return <-answer } })
+	asked, answer := make(chan struct{}, 2), make(chan error)
+	d := invites(t, func(o *Offer) {
+		o.Approve = func(context.Context, Request) error { asked <- struct{}{}; return <-answer }
+	})
 	first := d.knows()
 	first.asks(named("n6"), nil)
-	second := d.knows() // has its welcome while the first waits
+	<-asked             // so that it is the first who waits
+	second := d.knows() // has its welcome meanwhile
 	second.asks(named("n6"), nil)
 	first.conn.Close()
 	answer <- nil // for nobody: the first has gone

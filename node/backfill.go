@@ -26,7 +26,7 @@ func (s *peerService) Chunk(_ context.Context, req *apiv1.ChunkRequest) (*apiv1.
 }
 
 const (
-	backfillRetry = 5 * time.Second
+	backfillRetry = 5 * time.Second // at most; sooner at first, as when connections are not up yet
 	chunkPatience = 30 * time.Second
 )
 
@@ -34,7 +34,7 @@ const (
 // with, backwards, from whoever has it. Each chunk proves itself against the
 // tree that this node trusts already, so it does not matter who gave it.
 func (n *Node) backfill(ctx context.Context) error {
-	told := uint64(0)
+	told, retry := uint64(0), 50*time.Millisecond
 	for {
 		before := n.store.LedgerFrom()
 		if before == 0 {
@@ -56,10 +56,13 @@ func (n *Node) backfill(ctx context.Context) error {
 				return nil // who applies says why
 			}
 			n.log.Debug("the older ledger could not be fetched yet", "error", err)
-			if !pause(ctx, backfillRetry) {
+			if !pause(ctx, retry) {
 				return nil
 			}
+			retry = min(2*retry, backfillRetry)
+			continue
 		}
+		retry = 50 * time.Millisecond
 	}
 }
 

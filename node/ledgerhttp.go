@@ -56,7 +56,7 @@ func (n *Node) serveTile(w http.ResponseWriter, r *http.Request) {
 	}
 	data, err := n.tile(tile)
 	if errors.Is(err, store.ErrNotHeld) {
-		w.Header().Set("Retry-After", "5")
+		w.Header().Set("Retry-After", "1")
 		http.Error(w, fmt.Sprintf("%v: from leaf %d on; the rest is on its way, or ask another node", err, n.store.LedgerFrom()), http.StatusServiceUnavailable)
 		return
 	}
@@ -102,7 +102,7 @@ func (n *Node) serveBodies(w http.ResponseWriter, r *http.Request) {
 	}
 	bodies, err := n.store.Bodies(index)
 	if errors.Is(err, store.ErrNotHeld) {
-		w.Header().Set("Retry-After", "5")
+		w.Header().Set("Retry-After", "1")
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
