@@ -78,6 +78,7 @@ func whole(t fataler, s *Store) Verified {
 }
 
 func TestAnImageAndItsChunksGiveTheWholeLedger(t *testing.T) {
+	t.Parallel()
 	base := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		dir, err := os.MkdirTemp(base, "")

@@ -344,6 +344,7 @@ func (f *fixture) take(dir string, c corruption) (string, error) {
 // RISKNET_CORRUPTIONS=N makes N of them, and RISKNET_CORRUPTIONS_REPORT names a
 // file for what became of them, as JSON lines.
 func TestDamageIsRefusedOrHarmless(t *testing.T) {
+	t.Parallel()
 	count := 60
 	if text := os.Getenv("RISKNET_CORRUPTIONS"); text != "" {
 		n, err := strconv.Atoi(text)
@@ -404,6 +405,7 @@ func report(t *testing.T, table map[[3]string]int) {
 // Damage to a table while it is in use is refused where it is met, and the scan
 // of everything meets it, unless it changes nothing.
 func TestDamageWhileTheStateIsOpenIsFound(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	seed := rand.Uint64()
 	rnd := rand.New(rand.NewPCG(seed, 0))

@@ -13,6 +13,7 @@ import (
 // Whoever applies the leaves again gets the state again: with every body that was
 // ever sent, with those that are kept today, and with none.
 func TestTheLeavesGiveTheStateAgain(t *testing.T) {
+	t.Parallel()
 	base := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		dir, err := os.MkdirTemp(base, "")

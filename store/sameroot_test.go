@@ -37,6 +37,7 @@ func (k *told) lacks(version uint64, of Key) bool { return version == k.version 
 // whatever cuts, restarts and images lie in between, and whether the disk is asked for
 // each link or somebody before it. Rapid prints the seed.
 func TestTheSameEntriesGiveTheSameRoot(t *testing.T) {
+	t.Parallel()
 	base := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		dir, err := os.MkdirTemp(base, "")

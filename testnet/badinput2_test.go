@@ -11,7 +11,7 @@ import (
 // A node that is set up wrongly does not start, says which setting it is, and
 // leaves what it has as it was.
 func TestANodeThatIsSetUpWronglyDoesNotStart(t *testing.T) {
-	n := start(t, 2, 1)
+	n := startAlone(t, 2, 1)
 	head := n.Node("n2").Head()
 	if err := n.Stop(); err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 func TestALostNodeWhoseClockWasAheadIsLetInAgain(t *testing.T) {
 	var ahead atomic.Int64
 	ahead.Store(int64(10 * time.Minute))
+	t.Parallel()
 	n := startTuned(t, Options{Nodes: 3, Voters: 3, Tune: quick, Environment: func(name string) node.Environment {
 		if name != "n4" {
 			return node.Environment{}

@@ -38,7 +38,16 @@ type network struct {
 	ctx context.Context
 }
 
+// start gives a network that runs beside that of another test: most of their time is
+// elections and syncs, in which no processor is busy.
 func start(t *testing.T, nodes, voters int) *network {
+	t.Helper()
+	t.Parallel()
+	return startAlone(t, nodes, voters)
+}
+
+// startAlone is for who looks at what belongs to the whole process.
+func startAlone(t *testing.T, nodes, voters int) *network {
 	t.Helper()
 	return startTuned(t, Options{Nodes: nodes, Voters: voters, Tune: quick})
 }
@@ -286,6 +295,7 @@ func TestARuleSetComesIntoForceEverywhereAndGoesBack(t *testing.T) {
 // A node that missed what the log has dropped gets an image, and checks go on
 // everywhere meanwhile.
 func TestANodeThatFellBehindGetsAnImage(t *testing.T) {
+	t.Parallel()
 	n := startTuned(t, Options{Nodes: 3, Voters: 3, Tune: func(cfg *node.Config) {
 		quick(cfg)
 		cfg.Raft.TrailingLogs, cfg.Raft.SnapshotThreshold, cfg.Raft.SnapshotInterval = 4, 8, 100*time.Millisecond
@@ -403,6 +413,7 @@ func (n *network) tryRestartWithKeys(change func([]node.TokenKey) []node.TokenKe
 // Who was told that its listing is visible reads it at once, on the node that
 // told it, whichever that is.
 func TestAReceiptIsVisibleWhereItWasGiven(t *testing.T) {
+	t.Parallel()
 	n := startTuned(t, Options{Nodes: 3, Voters: 3, Tune: func(c *node.Config) {
 		quick(c)
 		c.Raft.CommitTimeout = 200 * time.Millisecond // so long a follower does not hear that something is committed

@@ -181,6 +181,7 @@ func TestAMissingOrDamagedAnchorIsADoubtThatTheOthersEnd(t *testing.T) {
 
 // Nobody asks for what the rot has struck; the node finds it all the same.
 func TestRotInATableIsFoundWhileTheNodeRuns(t *testing.T) {
+	t.Parallel()
 	n := startTuned(t, Options{Nodes: 3, Voters: 3, Tune: func(c *node.Config) {
 		quick(c)
 		c.Disk.VerifyEvery = time.Second

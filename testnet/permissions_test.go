@@ -165,6 +165,7 @@ func (c *caller) raft() error {
 // of another, over real TLS: whom the table lets in is let in, and whom it does not
 // is told that this role may not use this door.
 func TestTheWholeTableOfPermissionsHolds(t *testing.T) {
+	t.Parallel()
 	n := startTuned(t, Options{Nodes: 2, Voters: 1, Tune: func(cfg *node.Config) {
 		quick(cfg)
 		cfg.Development = true

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/risknet/risknet/node"
@@ -168,12 +169,17 @@ const (
 // Ports are taken from below those that the kernel gives to outgoing
 // connections (32768 and up on Linux), so that no connection of a neighbour sits
 // on one between the plan and the start. Each process plans in a window of its
-// own, so that it does not take the port of a neighbour's node that is down for
-// a moment.
+// own and goes round in it, so that nobody takes the port of a node that is down
+// for a moment: neither of another process nor of another network of this one.
 const (
 	firstPort  = 15_000
 	lastPort   = 32_000
 	portWindow = 500
+)
+
+var (
+	firstLook = mathrand.IntN(portWindow) // another process may have the same window
+	looks     atomic.Int32                // at ports
 )
 
 // freeAddresses finds ports that nobody listens on. All are held until the last
@@ -181,11 +187,11 @@ const (
 func freeAddresses(n int) ([]string, error) {
 	var addresses []string
 	window := firstPort + os.Getpid()%((lastPort-firstPort)/portWindow)*portWindow
-	for range 100 * n {
+	for range portWindow {
 		if len(addresses) == n {
 			return addresses, nil
 		}
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", window+mathrand.IntN(portWindow)))
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", window+(firstLook+int(looks.Add(1)))%portWindow))
 		if err != nil {
 			continue // somebody has it
 		}

@@ -153,7 +153,7 @@ func (n *network) sameRoots() {
 // Whoever has no certificate of a node does not get past the handshake; ten thousand
 // connections that say nothing cost little, at every port, and hold up nobody.
 func TestIdleConnectionsHoldUpNobody(t *testing.T) {
-	n := start(t, 3, 3)
+	n := startAlone(t, 3, 3)
 	leader, _, _ := n.roles()
 	planned, err := n.planned(leader)
 	if err != nil {

@@ -95,7 +95,7 @@ func (n *network) stamped(at time.Time, in string) *raft.Log {
 // What is sent on one connection is bounded before anybody decodes it: 66 MiB of one
 // entry, and a megabyte of entries that would be a hundred.
 func TestHugeMessagesTakeLittle(t *testing.T) {
-	n := start(t, 3, 3)
+	n := startAlone(t, 3, 3)
 	leader, from, _ := n.roles()
 	i := &intruder{config: n.certificateOf(from), meant: n.Node(leader).Server()}
 	for _, message := range []struct{ name, head, block string }{

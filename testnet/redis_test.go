@@ -93,6 +93,7 @@ func TestTheRedisDoorTakesNoEndlessCommand(t *testing.T) {
 
 // A view that has lost touch must not say that somebody is clear.
 func TestTheRedisDoorOfACutNodeClearsNobody(t *testing.T) {
+	t.Parallel()
 	n := startTuned(t, Options{Nodes: 3, Voters: 3, Tune: func(c *node.Config) {
 		quick(c)
 		c.Stale.MaxAge = 2 * time.Second // the door has no max_age of a question

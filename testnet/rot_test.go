@@ -54,6 +54,7 @@ func (h *heard) Write(line []byte) (int, error) {
 // Without the third voter the others are ready on this node's word alone. If it
 // gave itself up for them, nobody would be left who could rebuild it.
 func TestADamagedNodeStaysWhereItIsNeeded(t *testing.T) {
+	t.Parallel()
 	n := startTuned(t, Options{Nodes: 3, Voters: 3, Tune: func(c *node.Config) {
 		quick(c)
 		c.Disk.VerifyEvery = time.Second

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 // TestScripts holds conversations: most need no network, one starts its own in
 // "net" and this ends what it may have left.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -50,6 +50,7 @@ const blockMark = "--- block "
 // TestOperationsGuide runs every block of the guide in one shell, as a reader
 // would who types all of it.
 func TestOperationsGuide(t *testing.T) {
+	t.Parallel() // beside the scripts: it waits for elections most of the time
 	text, err := os.ReadFile(operationsGuide)
 	if err != nil {
 		t.Fatal(err)
