@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,7 +12,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	apiv1 "github.com/risknet/risknet/api/v1"
 	"github.com/risknet/risknet/check"
@@ -281,7 +281,7 @@ func (d *redisDoor) check(c *respConn, args [][]byte) {
 		var resp *apiv1.CheckResponse
 		if resp, err = d.checks.answerMessage(context.Background(), req, d.caller(c)); err == nil {
 			var text []byte
-			if text, err = (protojson.MarshalOptions{UseProtoNames: true}).Marshal(resp); err == nil {
+			if text, err = json.Marshal(apiv1.AnswerOf(resp)); err == nil {
 				c.bulk(text)
 				return
 			}

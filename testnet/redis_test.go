@@ -2,6 +2,7 @@ package testnet
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"net"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	apiv1 "github.com/risknet/risknet/api/v1"
 	"github.com/risknet/risknet/node"
 	"github.com/risknet/risknet/risk"
 )
@@ -45,7 +47,10 @@ func TestTheRedisDoorAnswersAsASet(t *testing.T) {
 		t.Errorf("%d answers, %v", len(answers), err)
 	}
 	whole, err := c.Do(n.ctx, "RISK.CHECK", "payee.ip=198.51.100.7", "amount=1000", "currency=CNY").Text()
-	if err != nil || !strings.Contains(strings.ReplaceAll(whole, " ", ""), `"advice":"step_up","listed":true`) {
+	n.must(err)
+	var answer apiv1.Answer // as risknet check -o json has it
+	if err := json.Unmarshal([]byte(whole), &answer); err != nil || answer.Advice != "step_up" || !answer.Listed ||
+		answer.Size == 0 || len(answer.Root) != 64 || len(answer.Reasons) == 0 {
 		t.Errorf("%s, %v", whole, err)
 	}
 	if info, err := c.Info(n.ctx).Result(); err != nil || !strings.Contains(info, "risknet_ready:1") {

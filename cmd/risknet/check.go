@@ -13,101 +13,6 @@ import (
 	"github.com/risknet/risknet/client"
 )
 
-type reasonJSON struct {
-	Rule       string    `json:"rule,omitempty"`
-	Listing    string    `json:"listing,omitempty"`
-	Code       uint32    `json:"code"`
-	Level      uint32    `json:"level"`
-	Text       string    `json:"text"`
-	TextZH     string    `json:"text_zh,omitempty"`
-	Advice     string    `json:"advice,omitempty"`
-	Subject    *int32    `json:"subject,omitempty"`
-	List       string    `json:"list,omitempty"`
-	Role       string    `json:"role,omitempty"`
-	Reporter   string    `json:"reporter,omitempty"`
-	ReportedAt string    `json:"reported_at,omitempty"`
-	ExpiresAt  string    `json:"expires_at,omitempty"`
-	State      string    `json:"state,omitempty"`
-	Exit       *exitJSON `json:"exit,omitempty"`
-	// Institutions by what they did on the listing.
-	Taken map[string]uint32 `json:"taken,omitempty"`
-}
-
-func reasonsOf(list []*apiv1.Reason) []reasonJSON {
-	out := make([]reasonJSON, 0, len(list))
-	for _, r := range list {
-		reason := reasonJSON{Rule: r.Rule, Listing: r.Listing, Code: r.Code, Level: r.Level, Text: r.Text, TextZH: r.TextZh,
-			Advice: r.Advice, List: r.List, Role: r.Role, Reporter: r.Reporter, ReportedAt: moment(r.ReportedAtMs),
-			ExpiresAt: moment(r.ExpiresAtMs), State: r.State, Taken: takenOf(r.Taken), Exit: exitOf(r.Exit)}
-		if r.Subject >= 0 {
-			reason.Subject = &r.Subject
-		}
-		out = append(out, reason)
-	}
-	return out
-}
-
-// weightJSON says why the listings of a subject may advise what they may.
-type weightJSON struct {
-	Subject    int32  `json:"subject"`
-	Confidence uint32 `json:"confidence"`
-	Origins    uint32 `json:"origins"`
-	Authority  bool   `json:"authority"`
-	AtMost     string `json:"at_most"`
-	ReviewDue  bool   `json:"review_due"`
-	Policy     uint32 `json:"policy"`
-	Text       string `json:"text"`
-}
-
-func weightsOf(list []*apiv1.Weight) []weightJSON {
-	var out []weightJSON
-	for _, w := range list {
-		out = append(out, weightJSON{Subject: w.Subject, Confidence: w.Confidence, Origins: w.Origins, Authority: w.Authority,
-			AtMost: w.AtMost, ReviewDue: w.ReviewDue, Policy: w.Policy, Text: w.Text})
-	}
-	return out
-}
-
-type traceJSON struct {
-	Rule  string `json:"rule"`
-	Value bool   `json:"value"`
-	Error string `json:"error,omitempty"`
-	Cost  uint64 `json:"cost"`
-}
-
-type checkJSON struct {
-	Advice       string       `json:"advice"`
-	Listed       bool         `json:"listed"`
-	Reasons      []reasonJSON `json:"reasons"`
-	Weights      []weightJSON `json:"weights,omitempty"`
-	RulesVersion uint32       `json:"rules_version"`
-	Size         uint64       `json:"size"`
-	Root         string       `json:"root"`
-	AgeMS        int64        `json:"age_ms"`
-	Reporters    uint32       `json:"reporters"`
-	Stale        bool         `json:"stale"`
-	Enforced     *bool        `json:"enforced,omitempty"` // false while the institution is not live
-	Shadow       []string     `json:"shadow,omitempty"`
-	Trace        []traceJSON  `json:"trace,omitempty"`
-}
-
-func checkOf(r *apiv1.CheckResponse) checkJSON {
-	out := checkJSON{Advice: r.Advice, Listed: r.Listed, Reasons: reasonsOf(r.Reasons), Weights: weightsOf(r.Weights), RulesVersion: r.RulesVersion,
-		Size: r.Size, Root: fmt.Sprintf("%x", r.Root), AgeMS: r.AgeMs, Reporters: r.Reporters, Stale: r.Stale, Enforced: enforcedOf(r), Shadow: r.Shadow}
-	for _, t := range r.Trace {
-		out.Trace = append(out.Trace, traceJSON{Rule: t.Rule, Value: t.Value, Error: t.Error, Cost: t.Cost})
-	}
-	return out
-}
-
-// enforcedOf is false or missing.
-func enforcedOf(r *apiv1.CheckResponse) *bool {
-	if r.Unenforced {
-		return new(bool)
-	}
-	return nil
-}
-
 // checkFlags are the fields of a payment, which are flags of the same name.
 var checkFlags = []struct{ name, usage string }{
 	{"amount", "in minor units of the currency: 1 yuan is 100"}, {"currency", "ISO 4217, such as CNY"},
@@ -158,7 +63,7 @@ func newCheckCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		out := checkOf(answer)
+		out := apiv1.AnswerOf(answer)
 		return emit(cmd, out, func(w io.Writer) { printCheck(w, out) })
 	}
 	return cmd
@@ -187,7 +92,7 @@ func (o *checkOptions) fill(cmd *cobra.Command) error {
 	return nil
 }
 
-func printCheck(w io.Writer, out checkJSON) {
+func printCheck(w io.Writer, out apiv1.Answer) {
 	listed := "not listed"
 	if out.Listed {
 		listed = fmt.Sprintf("listed by %d", out.Reporters)

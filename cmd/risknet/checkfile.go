@@ -10,15 +10,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	apiv1 "github.com/risknet/risknet/api/v1"
 	"github.com/risknet/risknet/client"
 )
 
 type answerJSON struct {
-	Line     int          `json:"line"`
-	Advice   string       `json:"advice"`
-	Listed   bool         `json:"listed"`
-	Reasons  []reasonJSON `json:"reasons"`
-	Enforced *bool        `json:"enforced,omitempty"` // false while the institution is not live
+	Line     int                  `json:"line"`
+	Advice   string               `json:"advice"`
+	Listed   bool                 `json:"listed"`
+	Reasons  []apiv1.AnswerReason `json:"reasons"`
+	Enforced *bool                `json:"enforced,omitempty"` // false while the institution is not live
 }
 
 type faultJSON struct {
@@ -81,7 +82,7 @@ func (w *answerWriter) answer(a client.Answer) error {
 		w.faults++
 		return w.rows.row(faultJSON{a.Line, a.Error})
 	}
-	return w.rows.row(answerJSON{a.Line, a.Response.Advice, a.Response.Listed, reasonsOf(a.Response.Reasons), enforcedOf(a.Response)})
+	return w.rows.row(answerJSON{a.Line, a.Response.Advice, a.Response.Listed, apiv1.ReasonsOf(a.Response.Reasons), a.Response.Enforced()})
 }
 
 func (w *answerWriter) verdict(answered int) error {

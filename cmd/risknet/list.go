@@ -45,35 +45,35 @@ func parseKind(text string) (risk.Kind, error) {
 }
 
 type listingJSON struct {
-	ID         string    `json:"id"`
-	Kind       string    `json:"kind"`
-	Code       uint32    `json:"code"`
-	Level      uint32    `json:"level"`
-	List       string    `json:"list"`
-	Advice     string    `json:"advice"`
-	Reporter   string    `json:"reporter"`
-	ReportedAt string    `json:"reported_at"`
-	ExpiresAt  string    `json:"expires_at"`
-	State      string    `json:"state"`
-	Scope      string    `json:"scope,omitempty"`
-	Origin     string    `json:"origin"`
-	OriginRef  string    `json:"origin_ref,omitempty"`
-	Role       string    `json:"role,omitempty"`
-	Category   string    `json:"category,omitempty"`
-	Channel    string    `json:"channel,omitempty"`
-	Reference  string    `json:"reference,omitempty"`
-	Occurred   string    `json:"occurred_from,omitempty"`
-	Tier       uint32    `json:"tier"`
-	Purposes   string    `json:"purposes,omitempty"`
-	Effective  string    `json:"effective_at,omitempty"`
-	EndedAt    string    `json:"ended_at,omitempty"`
-	SourceDate string    `json:"source_date,omitempty"`
-	Note       string    `json:"note,omitempty"`
-	NoteZH     string    `json:"note_zh,omitempty"`
-	Exit       *exitJSON `json:"exit,omitempty"`
-	Revisions  uint32    `json:"revisions"`
-	Epoch      uint32    `json:"epoch"`
-	Token      string    `json:"token,omitempty"`
+	ID         string            `json:"id"`
+	Kind       string            `json:"kind"`
+	Code       uint32            `json:"code"`
+	Level      uint32            `json:"level"`
+	List       string            `json:"list"`
+	Advice     string            `json:"advice"`
+	Reporter   string            `json:"reporter"`
+	ReportedAt string            `json:"reported_at"`
+	ExpiresAt  string            `json:"expires_at"`
+	State      string            `json:"state"`
+	Scope      string            `json:"scope,omitempty"`
+	Origin     string            `json:"origin"`
+	OriginRef  string            `json:"origin_ref,omitempty"`
+	Role       string            `json:"role,omitempty"`
+	Category   string            `json:"category,omitempty"`
+	Channel    string            `json:"channel,omitempty"`
+	Reference  string            `json:"reference,omitempty"`
+	Occurred   string            `json:"occurred_from,omitempty"`
+	Tier       uint32            `json:"tier"`
+	Purposes   string            `json:"purposes,omitempty"`
+	Effective  string            `json:"effective_at,omitempty"`
+	EndedAt    string            `json:"ended_at,omitempty"`
+	SourceDate string            `json:"source_date,omitempty"`
+	Note       string            `json:"note,omitempty"`
+	NoteZH     string            `json:"note_zh,omitempty"`
+	Exit       *apiv1.AnswerExit `json:"exit,omitempty"`
+	Revisions  uint32            `json:"revisions"`
+	Epoch      uint32            `json:"epoch"`
+	Token      string            `json:"token,omitempty"`
 
 	Taken map[string]uint32 `json:"taken,omitempty"` // institutions by what they did
 }
@@ -88,8 +88,8 @@ func listingOf(l *apiv1.Listing) listingJSON {
 		Scope: scope, Origin: l.Origin, OriginRef: l.OriginRef, Role: l.Role, Category: l.Category, Channel: l.Channel, Reference: l.Reference,
 		Occurred: moment(l.OccurredFromMs), Tier: l.Tier,
 		Purposes: l.Purposes, Effective: moment(l.EffectiveMs), EndedAt: moment(l.EndedAtMs),
-		SourceDate: moment(l.SourceDateMs), Note: l.Note, NoteZH: l.NoteZh, Exit: exitOf(l.Exit),
-		Revisions: l.Revisions, Epoch: l.Epoch, Token: fmt.Sprintf("%x", l.Token), Taken: takenOf(l.Taken)}
+		SourceDate: moment(l.SourceDateMs), Note: l.Note, NoteZH: l.NoteZh, Exit: apiv1.ExitOf(l.Exit),
+		Revisions: l.Revisions, Epoch: l.Epoch, Token: fmt.Sprintf("%x", l.Token), Taken: apiv1.TakenOf(l.Taken)}
 }
 
 type getJSON struct {

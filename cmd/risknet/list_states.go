@@ -11,18 +11,9 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
-	apiv1 "github.com/risknet/risknet/api/v1"
 	"github.com/risknet/risknet/client"
 	"github.com/risknet/risknet/risk"
 )
-
-func takenOf(list []*apiv1.Taken) map[string]uint32 {
-	taken := map[string]uint32{}
-	for _, t := range list {
-		taken[t.Action] = t.Institutions
-	}
-	return taken
-}
 
 // parseIDs reads ids as list get and protect list show them.
 func parseIDs(arguments []string) (ids []risk.ItemID, err error) {

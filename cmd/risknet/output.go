@@ -9,7 +9,6 @@ import (
 	"os"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -113,12 +112,7 @@ func confirm(cmd *cobra.Command, yes bool, format string, args ...any) error {
 }
 
 // moment prints milliseconds since the Unix epoch; none is empty.
-func moment(millis int64) string {
-	if millis == 0 {
-		return ""
-	}
-	return time.UnixMilli(millis).UTC().Format(time.RFC3339)
-}
+func moment(millis int64) string { return apiv1.Moment(millis) }
 
 // many writes a number with separators: 120,430.
 func many[N ~int | ~int64 | ~uint64](n N) string {
@@ -135,18 +129,4 @@ func counted(n int, noun string) string {
 		noun += "s"
 	}
 	return many(n) + " " + noun
-}
-
-type exitJSON struct {
-	How    string `json:"how"`
-	Papers string `json:"papers"`
-	Whom   string `json:"whom"`
-	Days   uint32 `json:"days"`
-}
-
-func exitOf(e *apiv1.Exit) *exitJSON {
-	if e == nil || e.How == "" && e.Papers == "" && e.Whom == "" {
-		return nil
-	}
-	return &exitJSON{How: e.How, Papers: e.Papers, Whom: e.Whom, Days: e.Days}
 }
