@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -92,19 +93,21 @@ func (s *images) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	// Before the image is made: it is at this position or a later one, and the log may
 	// be cut while it is being written.
 	release := s.kept.hold(s.machine.Position().Index)
-	image, err := s.machine.OpenImage()
+	wanted := func() error {
+		if s.leadsIn() != term {
+			return errReignOver
+		}
+		return nil
+	}
+	image, err := s.machine.OpenImage(wanted)
 	if err != nil {
 		release()
 		<-s.sending
 		return nil, nil, fmt.Errorf("open image: %w", err)
 	}
 	m, err := meta(stateID, image.Position(), image.Size())
-	out := &outgoing{Image: image, left: image.Size(), counts: s.counts, over: func() bool { return s.leadsIn() != term },
-		done: func() { release(); <-s.sending }}
-	if err == nil && out.over() {
-		err = errReignOver
-	}
-	if err != nil {
+	out := &outgoing{Image: image, left: image.Size(), counts: s.counts, wanted: wanted, done: func() { release(); <-s.sending }}
+	if err = cmp.Or(err, wanted()); err != nil {
 		out.Close()
 		return nil, nil, err
 	}
@@ -146,16 +149,16 @@ var errReignOver = errors.New("open image: this server does not lead, or leads i
 // outgoing frees its slot when raft has sent the image.
 type outgoing struct {
 	Image
-	over   func() bool // the reign in which it is sent
-	left   int64       // bytes not yet read
+	wanted func() error
+	left   int64 // bytes not yet read
 	counts *imageCounts
 	once   sync.Once
 	done   func()
 }
 
 func (o *outgoing) Read(p []byte) (int, error) {
-	if o.over() {
-		return 0, errReignOver
+	if err := o.wanted(); err != nil {
+		return 0, err
 	}
 	n, err := o.Image.Read(p)
 	o.left -= int64(n)

@@ -67,8 +67,9 @@ type Machine interface {
 	Sync() error
 
 	// OpenImage makes a self-contained image of the state at its position or a later
-	// one. It runs beside ApplyBatch, at most twice at a time.
-	OpenImage() (Image, error)
+	// one. It runs beside ApplyBatch, at most twice at a time. One that takes long asks
+	// wanted now and then, and gives up with the error that it gets.
+	OpenImage(wanted func() error) (Image, error)
 
 	// StageImage makes room for an image that another server sends. A staging that
 	// an earlier process left behind is garbage.

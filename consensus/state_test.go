@@ -234,6 +234,10 @@ func TestAnImageIsOfOneReign(t *testing.T) {
 			image.Close()
 		}
 	}
+	term, machine.making = 7, func() { term = 8 }
+	if _, _, err := store.Open(stateID); !errors.Is(err, errReignOver) || machine.opened() != 4*maxImages {
+		t.Errorf("it is made to its end: %v", err)
+	}
 }
 
 func position(index uint64) Position {

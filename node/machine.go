@@ -50,8 +50,8 @@ func positionOf(p store.Position) consensus.Position {
 	return consensus.Position{Index: p.Index, Term: p.Term, Configuration: p.Configuration, ConfigurationIndex: p.ConfigurationIndex}
 }
 
-func (m *machine) OpenImage() (consensus.Image, error) {
-	image, err := m.node.store.OpenImage()
+func (m *machine) OpenImage(wanted func() error) (consensus.Image, error) {
+	image, err := m.node.store.OpenImage(wanted)
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ func infoOf(m *meta) (ArchiveInfo, error) {
 // on meanwhile. It needs room for an image in the state's directory. It may be
 // called from any goroutine.
 func (s *Store) WriteArchive(ctx context.Context, w io.Writer) (ArchiveInfo, error) {
-	image, m, err := s.openImage()
+	image, m, err := s.openImage(ctx.Err)
 	if err != nil {
 		return ArchiveInfo{}, err
 	}

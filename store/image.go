@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -46,13 +47,14 @@ func (i *Image) Position() Position { return i.position }
 // Close closes and removes the image.
 func (i *Image) Close() error { return errors.Join(i.File.Close(), os.Remove(i.File.Name())) }
 
-// OpenImage writes an image of the newest state. Applying goes on meanwhile.
-func (s *Store) OpenImage() (*Image, error) {
-	image, _, err := s.openImage()
+// OpenImage writes an image of the newest state. Applying goes on meanwhile. It asks
+// with each megabyte whether the image is still wanted, and gives up when it is not.
+func (s *Store) OpenImage(wanted func() error) (*Image, error) {
+	image, _, err := s.openImage(wanted)
 	return image, err
 }
 
-func (s *Store) openImage() (image *Image, of *meta, err error) {
+func (s *Store) openImage(wanted func() error) (image *Image, of *meta, err error) {
 	if err := errors.Join(s.Sound(context.Background()), s.roomForImage()); err != nil {
 		return nil, nil, fmt.Errorf("write an image: %w", err)
 	}
@@ -67,7 +69,8 @@ func (s *Store) openImage() (image *Image, of *meta, err error) {
 	image = &Image{File: f}
 	err = s.scanNewest(func(m *meta, txn *badger.Txn) error {
 		image.position, of = m.position, m
-		return writeImage(&roomy{to: f, room: s.opts.Room}, m, txn)
+		room := func(bytes uint64) error { return cmp.Or(wanted(), s.opts.Room(bytes)) }
+		return writeImage(&roomy{to: f, room: room}, m, txn)
 	})
 	// If we crash here, the image is swept aside at the next start.
 	fault.Point("store: image written")

@@ -40,7 +40,7 @@ func BenchmarkImage(b *testing.B) {
 	b.Run("written", func(b *testing.B) {
 		began := cpuNow(b)
 		for b.Loop() {
-			image, err := s.OpenImage()
+			image, err := s.OpenImage(ctx.Err)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -52,7 +52,7 @@ func BenchmarkImage(b *testing.B) {
 		perListing(b, cpuNow(b)-began)
 	})
 	b.Run("installed", func(b *testing.B) {
-		image, err := s.OpenImage()
+		image, err := s.OpenImage(ctx.Err)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -48,7 +48,7 @@ func TestAnImageForWhichThereIsNoRoomIsGivenUp(t *testing.T) {
 		dir := t.TempDir()
 		s := open(t, dir, Options{Room: roomFor(room)})
 		mustApply(t, s, w.entries)
-		if _, err := s.OpenImage(); !errors.Is(err, errNoRoom) {
+		if _, err := s.OpenImage(ctx.Err); !errors.Is(err, errNoRoom) {
 			t.Errorf("%s: an image is written: %v", name, err)
 		}
 		if _, err := s.WriteArchive(ctx, io.Discard); !errors.Is(err, errNoRoom) {
@@ -83,7 +83,7 @@ func TestAnImageAsksForAllItsRoomBeforeItIsWritten(t *testing.T) {
 	var asked []uint64
 	s = open(t, dir, Options{Room: func(bytes uint64) error { asked = append(asked, bytes); return errNoRoom }})
 	defer mustClose(t, s)
-	if _, err := s.OpenImage(); !errors.Is(err, errNoRoom) {
+	if _, err := s.OpenImage(ctx.Err); !errors.Is(err, errNoRoom) {
 		t.Errorf("an image is written: %v", err)
 	}
 	tables := uint64(0)
@@ -99,6 +99,30 @@ func TestAnImageAsksForAllItsRoomBeforeItIsWritten(t *testing.T) {
 	}
 }
 
+func TestAnImageThatNobodyWantsAnyMoreIsGivenUp(t *testing.T) {
+	w := newWorld()
+	for i := range 8 {
+		w.publish(w.acq, string(make([]byte, 400)), subjects(500*i, 500)...)
+	}
+	dir, unwanted := t.TempDir(), errors.New("nobody wants it")
+	s := open(t, dir, Options{})
+	defer mustClose(t, s)
+	mustApply(t, s, w.entries)
+	asked := 0
+	_, err := s.OpenImage(func() error {
+		if asked++; asked == 2 {
+			return unwanted
+		}
+		return nil
+	})
+	if !errors.Is(err, unwanted) || asked != 2 {
+		t.Errorf("asked %d times: %v", asked, err)
+	}
+	if left := leftIn(t, dir, imagesDir); len(left) > 0 {
+		t.Errorf("left is %v", left)
+	}
+}
+
 func TestWhatAProcessLeftOfImagesIsSwept(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
@@ -107,7 +131,7 @@ func TestWhatAProcessLeftOfImagesIsSwept(t *testing.T) {
 	}
 	w := newWorld()
 	mustApply(t, s, w.entries)
-	if _, err := s.OpenImage(); err != nil {
+	if _, err := s.OpenImage(ctx.Err); err != nil {
 		t.Fatal(err)
 	}
 	mustClose(t, s)

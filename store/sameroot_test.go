@@ -129,7 +129,7 @@ func replayFrom(t fataler, to, from *Store) {
 
 func imageOf(t fataler, s *Store) []byte {
 	t.Helper()
-	image, err := s.OpenImage()
+	image, err := s.OpenImage(ctx.Err)
 	if err != nil {
 		t.Fatalf("image: %v", err)
 	}

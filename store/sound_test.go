@@ -99,7 +99,7 @@ func TestNothingIsAppliedUponATableThatIsDamaged(t *testing.T) {
 	if err := s.Sound(ctx); !errors.Is(err, ErrDamaged) || s.Position().Index != at.Index {
 		t.Errorf("it stands at %d, was at %d, and is %v", s.Position().Index, at.Index, err)
 	}
-	if _, err := s.OpenImage(); !errors.Is(err, ErrDamaged) {
+	if _, err := s.OpenImage(ctx.Err); !errors.Is(err, ErrDamaged) {
 		t.Errorf("an image of it: %v", err)
 	}
 	mustClose(t, s)

@@ -98,8 +98,8 @@ func (d *discard) Sync() error { return nil }
 
 var errNoImage = errors.New("a state that is discarded has no image")
 
-func (d *discard) OpenImage() (consensus.Image, error)    { return nil, errNoImage }
-func (d *discard) StageImage() (consensus.Staging, error) { return nil, errNoImage }
+func (d *discard) OpenImage(func() error) (consensus.Image, error) { return nil, errNoImage }
+func (d *discard) StageImage() (consensus.Staging, error)          { return nil, errNoImage }
 
 // server is a replica behind mutual TLS.
 type server struct {
