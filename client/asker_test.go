@@ -105,6 +105,17 @@ func TestWhoRefusesRestsForAsLongAsItSays(t *testing.T) {
 			}
 		})
 	})
+	t.Run("with a size, which is a call of its own", func(t *testing.T) {
+		inTown(t, 1, func(t *testing.T, w *town) {
+			a := w.asker(client.AskerConfig{Streams: 1})
+			refuseFor(w.nodes[0], 200*time.Millisecond, 50*time.Millisecond)
+			sized := device(t, "bad")
+			sized.MinSize = 1
+			if got := tell(t.Context(), a, sized); got.advice != "deny" || got.took < 100*time.Millisecond || got.took > 300*time.Millisecond {
+				t.Errorf("got %+v", got)
+			}
+		})
+	})
 	t.Run("longer than there is time", func(t *testing.T) {
 		inTown(t, 1, func(t *testing.T, w *town) {
 			a := w.asker(client.AskerConfig{Streams: 1})

@@ -110,7 +110,7 @@ func dialNode(address string, config *tls.Config, reach Reach) (*grpc.ClientConn
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(credentials.NewTLS(toNodes(config))),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceiveBytes), grpc.ForceCodecV2(newCodec())),
-		grpc.WithStaticStreamWindowSize(apiv1.StreamWindow), grpc.WithStaticConnWindowSize(apiv1.ConnWindow),
+		grpc.WithStaticStreamWindowSize(apiv1.AnswerWindow), grpc.WithStaticConnWindowSize(apiv1.ConnWindow),
 		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: 3 * time.Second,
 			Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),

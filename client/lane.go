@@ -197,8 +197,11 @@ func (l *lane) askAlone(one attempt) {
 	answer := &rawAnswers{single: true}
 	request := &rawBatch{bytes.Clone(singleCheck(one.request))} // gRPC may hold it for longer than we do
 	o := outcome{lane: l, err: l.conn.Invoke(ctx, apiv1.Checks_Check_FullMethodName, request, answer, batchOption)}
-	if o.err == nil {
+	switch {
+	case o.err == nil:
 		o.answer = answer.checks[0]
+	case status.Code(o.err) == codes.ResourceExhausted:
+		l.leaveAlone(retryAfter(o.err))
 	}
 	one.call.outcomes <- o
 }

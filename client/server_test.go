@@ -107,6 +107,7 @@ type node struct {
 	mu      sync.Mutex
 	keyring *apiv1.KeyringResponse
 	listed  map[string]bool // by token
+	ends    int             // so many streams end behind their first answer
 	breaks  []int           // break the stream before these batches, counted over all streams
 	batches int
 	down    bool
@@ -223,7 +224,21 @@ func (n *node) CheckStream(stream apiv1.Checks_CheckStreamServer) error {
 		if err := stream.Send(out); err != nil {
 			return err
 		}
+		if err := n.endHere(); err != nil {
+			return err
+		}
 	}
+}
+
+// endHere ends a stream behind its first answer, if this node does so.
+func (n *node) endHere() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ends == 0 {
+		return nil
+	}
+	n.ends--
+	return status.Error(codes.InvalidArgument, "this stream is over")
 }
 
 func (n *node) breakHere() bool {

@@ -57,7 +57,7 @@ func (l *lane) session() (rest time.Duration, err error) {
 	if status.Code(err) == codes.FailedPrecondition {
 		l.asker.renewKeys(l.asker.keys.Load()) // before anybody asks with the old ones again
 	}
-	rest = l.rest(true, err) // those who asked may want to know
+	rest = l.rest(len(s.flying) > 0, err) // only what was asked can be at fault
 	s.fail(err)
 	return rest, err
 }

@@ -42,6 +42,8 @@ type admission struct {
 	turn    atomic.Int64 // when that was
 	each    atomic.Int64 // nanoseconds that each call ahead has cost one of late
 
+	mailed atomic.Int64 // bytes of the messages that wait on streams
+
 	atDoor, late, expired prometheus.Counter
 
 	full   error  // what a refused call is told

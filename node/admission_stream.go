@@ -12,9 +12,10 @@ import (
 // can be refused for its age and not only be late. gRPC itself tells only when a
 // message is asked for.
 type inbox struct {
-	clock    func() int64
+	*admission
 	messages chan *mail
 	room     chan struct{} // one place: some bytes have been given back
+	left     chan struct{} // closed when nobody takes messages any more
 	held     atomic.Int64  // bytes of the messages that wait
 	waiting  atomic.Int64  // messages that wait, or are about to
 	err      error         // why there are no more; read it when messages is closed
@@ -29,6 +30,8 @@ type mail struct {
 const (
 	inboxMessages = 256     // beyond, the caller is held up by the flow control of HTTP/2
 	inboxBytes    = 1 << 20 // likewise
+	// inboxesBytes are those of all streams together. Beyond, one message waits on each.
+	inboxesBytes = 64 << 20
 )
 
 var mails = sync.Pool{New: func() any { return &mail{} }}
@@ -46,14 +49,21 @@ type receiver interface {
 
 // newInbox starts the goroutine that reads. It ends at the end of the stream, of which
 // there is one at the latest when the handler has returned.
-func newInbox(stream receiver, clock func() int64) *inbox {
-	in := &inbox{clock: clock, messages: make(chan *mail, inboxMessages), room: make(chan struct{}, 1)}
-	go in.read(stream)
+func newInbox(stream receiver, a *admission) *inbox {
+	in := &inbox{admission: a, messages: make(chan *mail, inboxMessages), room: make(chan struct{}, 1), left: make(chan struct{})}
+	go func() {
+		in.read(stream)
+		close(in.messages)
+		<-in.left
+		for m := range in.messages { // nobody will read them
+			in.letGo(m)
+			m.discard()
+		}
+	}()
 	return in
 }
 
 func (in *inbox) read(stream receiver) {
-	defer close(in.messages)
 	done := stream.Context().Done()
 	for {
 		m := mails.Get().(*mail)
@@ -63,8 +73,7 @@ func (in *inbox) read(stream receiver) {
 		}
 		m.at = in.clock()
 		in.waiting.Add(1)
-		for in.held.Add(int64(len(m.data))) > inboxBytes && in.waiting.Load() > 1 {
-			in.held.Add(-int64(len(m.data)))
+		for !in.keep(m) {
 			select {
 			case <-in.room:
 			case <-done:
@@ -77,10 +86,27 @@ func (in *inbox) read(stream receiver) {
 		case in.messages <- m:
 		case <-done:
 			in.err = stream.Context().Err()
+			in.letGo(m)
 			m.discard()
 			return
 		}
 	}
+}
+
+// keep counts a message in, unless others wait before it and there is too much of them.
+func (in *inbox) keep(m *mail) bool {
+	size := int64(cap(m.data))
+	own, all := in.held.Add(size), in.mailed.Add(size)
+	if in.waiting.Load() > 1 && (own > inboxBytes || all > inboxesBytes) {
+		in.letGo(m)
+		return false
+	}
+	return true
+}
+
+func (in *inbox) letGo(m *mail) {
+	in.held.Add(-int64(cap(m.data)))
+	in.mailed.Add(-int64(cap(m.data)))
 }
 
 // next gives the next message; the caller discards it. The error is io.EOF when the
@@ -91,27 +117,12 @@ func (in *inbox) next() (*mail, error) {
 		return nil, in.err
 	}
 	in.waiting.Add(-1)
-	in.held.Add(-int64(len(m.data)))
+	in.letGo(m)
 	select {
 	case in.room <- struct{}{}:
 	default:
 	}
 	return m, nil
-}
-
-// empty lets go of what nobody will read.
-func (in *inbox) empty() {
-	for {
-		select {
-		case m, ok := <-in.messages:
-			if !ok {
-				return
-			}
-			m.discard()
-		default:
-			return
-		}
-	}
 }
 
 // tooLate says that a message has waited for too long while so many checks wait behind
@@ -128,8 +139,8 @@ func (s *checkService) serve(stream interface {
 	SendMsg(m any) error
 }) error {
 	who, out, last := callerOf(stream.Context()), &rawResponse{}, 1
-	in := newInbox(stream, s.admission.clock)
-	defer in.empty()
+	in := newInbox(stream, s.admission)
+	defer close(in.left)
 	for {
 		m, err := in.next()
 		if errors.Is(err, io.EOF) {

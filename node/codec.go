@@ -93,9 +93,16 @@ type rawRequest struct {
 	data   []byte
 }
 
+// pooledBytes is the largest buffer but one of gRPC's pool; the next has a megabyte.
+const pooledBytes = 32 << 10
+
 func (r *rawRequest) take(data mem.BufferSlice) {
 	r.free()
-	r.buffer = data.MaterializeToBuffer(mem.DefaultBufferPool())
+	if data.Len() > pooledBytes {
+		r.buffer = mem.SliceBuffer(data.Materialize())
+	} else {
+		r.buffer = data.MaterializeToBuffer(mem.DefaultBufferPool())
+	}
 	r.data = r.buffer.ReadOnlyData()
 }
 

@@ -188,7 +188,7 @@ func DefaultConfig() Config {
 		Raft: RaftConfig{Heartbeat: 600 * time.Millisecond, Election: 600 * time.Millisecond, Lease: 300 * time.Millisecond,
 			CommitTimeout: 50 * time.Millisecond, TrailingLogs: 8192, TrailingBytes: 128 << 20, SnapshotThreshold: 8192,
 			SnapshotInterval: 2 * time.Minute},
-		Limits: LimitsConfig{Streams: 1024, Connections: 4096, ConnectionsEach: 512, Message: 4 << 20,
+		Limits: LimitsConfig{Streams: 256, Connections: 4096, ConnectionsEach: 512, Message: 4 << 20,
 			SubmitWait: 10 * time.Second, SizeWait: 2 * time.Second, CheckWait: 10 * time.Millisecond},
 		Log:      LogConfig{Level: "info", Format: "text"},
 		Dynamics: DynamicsConfig{Subjects: 32_768},

@@ -48,7 +48,7 @@ func (p *peers) dial(to place) (*grpc.ClientConn, error) {
 		grpc.WithContextDialer(p.reach),
 		grpc.WithTransportCredentials(&nodeCredentials{TransportCredentials: credentials.NewTLS(&tls.Config{}), own: p.creds, meant: meant}),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(newWireCodec()), grpc.MaxCallRecvMsgSize(16<<20)),
-		grpc.WithStaticStreamWindowSize(apiv1.StreamWindow), grpc.WithStaticConnWindowSize(apiv1.ConnWindow),
+		grpc.WithStaticStreamWindowSize(apiv1.AnswerWindow), grpc.WithStaticConnWindowSize(apiv1.ConnWindow),
 		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: 2 * time.Second,
 			Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second}))

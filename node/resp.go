@@ -147,6 +147,9 @@ func (c *respConn) answer(d *redisDoor) error {
 		if len(args) > 0 {
 			d.answer(c, args)
 		}
+		if cap(c.args) > 2*redisMembers {
+			c.args = nil
+		}
 		if len(c.out) > respAnswers {
 			if err := c.flush(); err != nil {
 				return err

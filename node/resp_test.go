@@ -201,3 +201,22 @@ func BenchmarkPipeline(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/depth, "ns/answer")
 }
+
+// What one long command takes is not kept for as long as its connection is open.
+func TestALongCommandLeavesNothing(t *testing.T) {
+	door := newRedisDoor(newDesk(t).Node)
+	here, there := net.Pipe()
+	c, done := &respConn{Conn: there}, make(chan error, 1)
+	go func() { done <- c.serve(door) }()
+	words := slices.Repeat([]string{""}, 100_000)
+	words[0] = "PING"
+	go func() { _, _ = here.Write([]byte(command(words...))) }()
+	if _, err := io.ReadFull(here, make([]byte, len("$0\r\n\r\n"))); err != nil {
+		t.Fatal(err)
+	}
+	here.Close()
+	<-done
+	if n := cap(c.args); n > 2*redisMembers {
+		t.Errorf("there is room for %d words", n)
+	}
+}

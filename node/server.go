@@ -24,7 +24,7 @@ func (n *Node) newServer(checks *checkService) *grpc.Server {
 		grpc.Creds(credentials.NewTLS(n.creds.ServerTLS(atAPI))),
 		grpc.ForceServerCodecV2(newWireCodec()),
 		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))), // their stacks have grown already
-		grpc.StaticStreamWindowSize(apiv1.StreamWindow), grpc.StaticConnWindowSize(apiv1.ConnWindow),
+		grpc.StaticStreamWindowSize(apiv1.RequestWindow), grpc.StaticConnWindowSize(apiv1.ConnWindow),
 		grpc.MaxConcurrentStreams(n.cfg.Limits.Streams),
 		grpc.MaxRecvMsgSize(n.cfg.Limits.Message),
 		grpc.ConnectionTimeout(handshakePatience),
