@@ -91,7 +91,7 @@ func (l *loader) parts(r *imageReader) error {
 		if err != nil || key == nil {
 			return err
 		}
-		if key[0] > prefixDue {
+		if key[0] > prefixDue && l.work != nil {
 			if err := l.settle(); err != nil { // what is due comes before it
 				return err
 			}
@@ -136,7 +136,9 @@ func (l *loader) hand() error {
 	select {
 	case l.work <- batch:
 		return nil
-	case <-l.ctx.Done():
+	case <-l.ctx.Done(): // one has failed; the others wait for more, or for the end
+		close(l.work)
+		l.work = nil
 		return l.group.Wait()
 	}
 }

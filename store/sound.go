@@ -213,15 +213,27 @@ func (s *Store) Sound(ctx context.Context) error {
 		gen := s.now.Load().gen
 		err := gen.sound(ctx)
 		if errors.Is(err, errMerged) {
-			gen.soundness.once.Do(func() {
-				if _, gen.soundness.proved = s.VerifyAll(gen.soundness.ctx); gen.soundness.proved == nil {
-					gen.allRead()
-				}
-			})
-			err = gen.soundness.proved
+			err = s.prove(gen)
 		}
 		if !errors.Is(err, errEnded) || s.now.Load().gen == gen {
 			return err
 		}
 	}
+}
+
+// prove holds the newest state to its digest, where checksums cannot say that the one
+// that the process began with is sound. If an image takes its place meanwhile, there is
+// nothing more to prove of it.
+func (s *Store) prove(gen *generation) error {
+	of := gen.soundness
+	of.once.Do(func() {
+		_, of.proved = s.VerifyAll(of.ctx)
+		switch {
+		case of.proved == nil:
+			gen.allRead()
+		case of.ctx.Err() != nil && !errors.Is(of.proved, ErrDamaged):
+			of.proved = errEnded
+		}
+	})
+	return of.proved
 }

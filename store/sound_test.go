@@ -262,3 +262,34 @@ func BenchmarkOpen(b *testing.B) {
 		})
 	}
 }
+
+// An image that takes the place of a state while that is being proved is no reason to stop.
+func TestAStateThatWasReplacedNeedsNoProof(t *testing.T) {
+	small := newWorld()
+	small.publish(small.acq, "", 1)
+	source := open(t, t.TempDir(), Options{})
+	mustApply(t, source, small.entries)
+	image, at := imageOf(t, source), source.Position()
+	mustClose(t, source)
+	dir := t.TempDir()
+	mustClose(t, open(t, dir, Options{}))
+	if err := os.WriteFile(filepath.Join(dir, "state-1", unreadFile), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir, Options{})
+	defer mustClose(t, s)
+	old := s.now.Load().gen
+	if err := old.sound(ctx); !errors.Is(err, errMerged) {
+		t.Fatalf("there is nothing to prove: %v", err)
+	}
+	if err := install(s, image, at); err != nil {
+		t.Fatal(err)
+	}
+	old.soundness.end() // as leave does, some time
+	if err := s.prove(old); !errors.Is(err, errEnded) {
+		t.Errorf("of the old state: %v", err)
+	}
+	if err := s.Sound(ctx); err != nil {
+		t.Errorf("of the new one: %v", err)
+	}
+}

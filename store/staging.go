@@ -108,10 +108,10 @@ func (s *Store) goOver(name string, m *meta) error {
 	fault.Point("store: restore after CURRENT")
 	old := s.now.Load().gen
 	s.become(m)
+	defer s.leaving.Go(func() { s.leave(old) })
 	if err := s.opts.OnRestore(); err != nil {
 		return s.fail(fmt.Errorf("take over a restored state: %w", err))
 	}
-	s.leaving.Go(func() { s.leave(old) })
 	return nil
 }
 

@@ -91,3 +91,22 @@ func comeToNothing(image []byte, at Position) map[string]func(t *testing.T, s *S
 		},
 	}
 }
+
+// The state before an image is closed also where nobody could be told of the new one.
+func TestTheOldStateIsLeftWhateverComesOfTheNewOne(t *testing.T) {
+	w := newWorld()
+	w.publish(w.acq, "", 1)
+	source := open(t, t.TempDir(), Options{})
+	mustApply(t, source, w.entries)
+	image, at := imageOf(t, source), source.Position()
+	mustClose(t, source)
+	before, broken := goleak.IgnoreCurrent(), errors.New("the filter cannot be built")
+	s := open(t, t.TempDir(), Options{OnRestore: func() error { return broken }})
+	if err := install(s, image, at); !errors.Is(err, broken) {
+		t.Errorf("installed: %v", err)
+	}
+	_ = s.Close() // it says again what is broken
+	if err := goleak.Find(before); err != nil {
+		t.Error(err)
+	}
+}
