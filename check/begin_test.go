@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,5 +82,64 @@ func TestWithoutAFilterDamageIsStillDamage(t *testing.T) {
 	b.fault.Store(&broken)
 	if v := verdictOf(t, c, askFor(keyNumber(2))); v.Advice != risk.Deny || c.Stats().Damage != 2 {
 		t.Errorf("a token that cannot be read: %+v", v)
+	}
+}
+
+// during does something in the middle of a build, and can lose a listing, as a damaged
+// block makes badger do.
+type during struct {
+	*book
+	do  func()
+	cut bool
+}
+
+func (d *during) Tokens(version uint64, yield func(risk.Kind, risk.Token, Sum) error) error {
+	if do := d.do; do != nil {
+		d.do = nil
+		do()
+	}
+	return d.book.Tokens(version, yield)
+}
+
+func (d *during) Standing(version uint64, kind risk.Kind, token risk.Token) ([]risk.Standing, Sum, error) {
+	list, sum, err := d.book.Standing(version, kind, token)
+	if d.cut && len(list) > 1 {
+		list = list[:1]
+		sum = sumOf(list)
+	}
+	return list, sum, err
+}
+
+// What comes while the first filter is built has no sum to be held to. That must end with
+// the next gathering, and not be folded into the base for good.
+func TestWhatCameDuringTheFirstBuildGetsItsSumWithTheNext(t *testing.T) {
+	b, k := newBook(), keyNumber(1)
+	b.list(keysFrom(100, 50)...)
+	b.list(k)
+	source := &during{book: b}
+	c, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetFresh(time.Now())
+	c.Begin(source, Batch{Version: b.last, Head: risk.Head{Size: b.last}})
+	source.do = func() {
+		c.Absorb(b.write(func(page map[Key][]risk.Standing) {
+			second := standingFor(k, b.last+1)
+			second.Body.Action = risk.Observe
+			page[k] = append(slices.Clone(page[k]), second)
+		}, []Key{k}, nil))
+	}
+	if err := c.Rebuild(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.Absorb(b.list(keyNumber(2)))
+	if err := c.gather(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	source.cut = true
+	v := verdictOf(t, c, askFor(k))
+	if !slices.ContainsFunc(v.Reasons, func(r risk.Reason) bool { return r.Rule == risk.ReasonDamage }) {
+		t.Errorf("the missing listing is not seen: %+v", v)
 	}
 }

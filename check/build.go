@@ -91,6 +91,9 @@ func (c *Checker) install(pinned *View, base *index) bool {
 		if v.generation != pinned.generation {
 			return false
 		}
+		if v.filter.base.unknown {
+			base.read = 0 // what came meanwhile has no sums: it is not folded into this one
+		}
 		v.filter.base, v.filter.frozen = base, nil
 		return true
 	})

@@ -200,8 +200,11 @@ func (s *checkService) answer(ctx context.Context, scratch *checkScratch, reques
 		} else if err != nil {
 			return status.Error(codes.InvalidArgument, err.Error())
 		}
-		// New scopes are set before the view that has a listing of them: if none
-		// came in between, the view holds nothing that was not asked for.
+		// Scopes, and the lack of a key, are known before the view that has a listing of
+		// them: if neither came in between, the view holds nothing that was not asked for.
+		if err := s.node.lacksKey(); err != nil {
+			return status.Error(codes.Unavailable, err.Error())
+		}
 		if s.node.keys.Load().scopesVersion == keys.scopesVersion {
 			break
 		}

@@ -96,8 +96,14 @@ func (d *desk) closes() {
 	}
 }
 
-// command has a command applied that must be accepted, and gives its id.
-func (d *desk) command(by reporter, p risk.Params, items []risk.Item, bodies []risk.Body) risk.Hash {
+// entry is the next one of the log, with a command.
+func (d *desk) entry(by reporter, p risk.Params, items []risk.Item, bodies []risk.Body) store.Entry {
+	d.t.Helper()
+	_, e := d.signed(by, p, items, bodies)
+	return e
+}
+
+func (d *desk) signed(by reporter, p risk.Params, items []risk.Item, bodies []risk.Body) (*risk.Signed, store.Entry) {
 	d.t.Helper()
 	now := d.at.UnixMilli()
 	c := &risk.Command{Network: d.net, Author: by.id, Time: now, NotAfter: now + time.Hour.Milliseconds(), Params: p, Items: items}
@@ -109,8 +115,15 @@ func (d *desk) command(by reporter, p risk.Params, items []risk.Item, bodies []r
 		d.t.Fatal(err)
 	}
 	d.index++
-	entry := risk.Entry{At: now, Proposer: risk.ID{7}, Signed: signed}
-	applied := d.store.Apply([]store.Entry{{Index: d.index, Term: 1, Kind: store.Command, Data: entry.Encode()}})[0]
+	e := risk.Entry{At: now, Proposer: risk.ID{7}, Signed: signed}
+	return signed, store.Entry{Index: d.index, Term: 1, Kind: store.Command, Data: e.Encode()}
+}
+
+// command has a command applied that must be accepted, and gives its id.
+func (d *desk) command(by reporter, p risk.Params, items []risk.Item, bodies []risk.Body) risk.Hash {
+	d.t.Helper()
+	signed, entry := d.signed(by, p, items, bodies)
+	applied := d.store.Apply([]store.Entry{entry})[0]
 	if applied.Err != nil || applied.Result.Refusal != nil {
 		d.t.Fatalf("command %d: %v, %v", d.index, applied.Err, applied.Result.Refusal)
 	}

@@ -179,7 +179,7 @@ func (n *Node) lastNotes() error {
 // searched for without the note, so those that the view has left behind are looked at
 // now. If we crash between the two, the cursor is below what they were answered from,
 // and the next start looks at all.
-func (n *Node) writeNotes(batch []*store.Note, examiner *examiner) error {
+func (n *Node) writeNotes(batch []*store.Note, examiner *examiner) (err error) {
 	l := n.look
 	if n.disk.hold() != nil {
 		l.dropped.Add(uint64(len(batch)))
@@ -187,6 +187,11 @@ func (n *Node) writeNotes(batch []*store.Note, examiner *examiner) error {
 	}
 	l.settling.Lock()
 	defer l.settling.Unlock()
+	defer func() {
+		if err != nil { // some may be there that nobody has looked at
+			l.backlog.add(0, true)
+		}
+	}()
 	cursor := l.journal.Cursor()
 	if err := l.journal.Write(batch, n.now().UnixMilli()); err != nil {
 		return err

@@ -261,11 +261,14 @@ func (d *redisDoor) member(scratch *checkScratch, kind risk.Kind, value []byte) 
 		q.Payment, q.MaxAge = risk.Payment{}, 0
 		q.Subjects = append(q.Subjects[:0], check.Subject{Kind: kind, Role: risk.RoleOther, Asked: asked})
 		listed, stale, err := d.node.checker.Member(q, &scratch.verdict)
+		if err == nil {
+			err = d.node.lacksKey() // see checkService.answer
+		}
 		switch {
 		case err != nil:
 			return false, err
 		case d.node.keys.Load().scopesVersion != keys.scopesVersion:
-			continue // see checkService.answer
+			continue // likewise
 		case stale && !listed:
 			return false, errOutOfTouch
 		}

@@ -36,6 +36,7 @@ type compiled struct {
 	guard []guard
 	rest  cel.Program // the whole expression in cel-go; nil when the guards are all of it
 	needs subjects    // it cannot fire unless one of these is listed; 0 for no such need
+	asks  []subjects  // all such needs, each for its own
 	key   key
 	moves subjects // of which it reads what this node has seen
 }
@@ -203,8 +204,11 @@ func (c *compiler) prepare(r *Rule, checked *cel.Ast) *compiled {
 			continue
 		}
 		rule.guard = append(rule.guard, guard{test, textOf(e, checked)})
-		if needs := closer.needs(e, test); needs != 0 && (rule.needs == 0 || fewer(needs, rule.needs)) {
-			rule.needs = needs
+		if needs := closer.needs(e, test); needs != 0 {
+			rule.asks = append(rule.asks, needs)
+			if rule.needs == 0 || fewer(needs, rule.needs) {
+				rule.needs = needs
+			}
 		}
 		if k := closer.equality(e); k.fact != nil {
 			rule.key.candidates = append(rule.key.candidates, k)

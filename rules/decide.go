@@ -17,10 +17,10 @@ type Decision struct {
 }
 
 // Decide runs the rules of the payment's phase over the facts. A payment without
-// a phase is judged as one in flight. A rule that asks for a listing advises no more
-// than the listings of those subjects bear: a report that nobody confirms does not
-// become more by a rule. It allocates nothing unless a rule runs
-// in cel-go.
+// a phase is judged as one in flight. A rule that asks for listings advises no more
+// than each of them bears: a report that nobody confirms does not become more by a rule,
+// also not beside one that is confirmed. It allocates nothing unless a rule runs in
+// cel-go.
 func (p *Program) Decide(f *Facts, d *Decision) {
 	d.Advice = risk.Allow
 	d.Fired, d.Given = d.Fired[:0], d.Given[:0]
@@ -34,10 +34,22 @@ func (p *Program) Decide(f *Facts, d *Decision) {
 		for ; word != 0; word &= word - 1 {
 			r := x.rules[w*64+bits.TrailingZeros64(word)]
 			if fires, err := r.fires(p.table, f); fires || err != nil {
-				d.join(r.Rule, err, p.set.OnError[phase], f.bears(r.needs&listed))
+				d.join(r.Rule, err, p.set.OnError[phase], r.most(f, listed))
 			}
 		}
 	}
+}
+
+// most is the hardest advice that the rule may give here, by the listings that it asks
+// for: those of one condition make up for nothing that another one lacks. 0 is no bound.
+func (r *compiled) most(f *Facts, listed subjects) risk.Advice {
+	most := risk.Advice(0)
+	for _, asked := range r.asks {
+		if bears := f.bears(asked & listed); bears != 0 && (most == 0 || bears < most) {
+			most = bears
+		}
+	}
+	return most
 }
 
 func phaseOf(phase risk.Phase) risk.Phase {

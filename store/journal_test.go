@@ -243,6 +243,49 @@ func TestADamagedJournalBeginsAnewWithHigherNumbers(t *testing.T) {
 	}
 }
 
+// What a search has made and could not sync is shown by the next one, which finds nothing
+// more to tell.
+func TestAnAlertIsShownAfterASyncThatFailed(t *testing.T) {
+	j := openTestJournal(t, t.TempDir(), JournalOptions{First: 100})
+	defer j.Close()
+	j.mustWrite(t, worldStart, noteOf(1, 2, worldStart))
+	bad := filepath.Join(j.gen.dir, "x.mem")
+	if err := os.Mkdir(bad, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.SearchAll(ctx, speaks); err == nil {
+		t.Fatal("the sync did not fail")
+	}
+	if err := os.Remove(bad); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.SearchAll(ctx, speaks); err != nil {
+		t.Fatal(err)
+	}
+	if list, lost, err := j.Alerts(99, 10); err != nil || lost != 0 || len(list) != 1 {
+		t.Errorf("%d alerts, %d lost, %v", len(list), lost, err)
+	}
+}
+
+// One alert that cannot be read costs itself, and neither the others nor the journal.
+func TestAnAlertThatCannotBeReadCostsItself(t *testing.T) {
+	j := openTestJournal(t, t.TempDir(), JournalOptions{First: 100})
+	defer j.Close()
+	j.mustWrite(t, worldStart, noteOf(1, 2, worldStart), noteOf(2, 2, worldStart))
+	if err := j.SearchAll(ctx, speaks); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.update(func(x *journalTxn) error { return x.set(numbered(prefixAlert, 100), []byte("{")) }); err != nil {
+		t.Fatal(err)
+	}
+	if list, lost, err := j.Alerts(99, 10); err != nil || lost != 1 || len(list) != 1 || list[0].Cursor != 101 {
+		t.Errorf("alerts %+v, lost %d, %v", list, lost, err)
+	}
+	if err := j.Write([]*Note{noteOf(3, 2, worldStart)}, worldStart+1); err != nil {
+		t.Errorf("no note can be written: %v", err)
+	}
+}
+
 // What a note takes on disk is about what it is counted for.
 func BenchmarkJournal(b *testing.B) {
 	dir := b.TempDir()

@@ -97,7 +97,6 @@ func (j *Journal) idsFrom(prefix, from []byte) (ids []uint64, err error) {
 // one transaction: a search that is done again, after a crash or for another token of
 // the same note, finds nothing new.
 func (j *Journal) SearchNotes(ids []uint64, examine Examine) error {
-	before := j.counts.Load().NextAlert
 	for len(ids) > 0 {
 		err := j.update(func(t *journalTxn) error {
 			for len(ids) > 0 && t.writes < maxWrites {
@@ -112,10 +111,10 @@ func (j *Journal) SearchNotes(ids []uint64, examine Examine) error {
 			return fmt.Errorf("search the journal: %w", err)
 		}
 	}
-	if j.counts.Load().NextAlert == before {
+	if j.counts.Load().NextAlert == j.shown.Load() {
 		return nil
 	}
-	return j.show()
+	return j.show() // also what an earlier search has made and could not sync
 }
 
 func (t *journalTxn) examine(id uint64, examine Examine) error {
@@ -159,7 +158,7 @@ func (t *journalTxn) dropAlert() error {
 // expireAlerts removes those that were made before a time.
 func (t *journalTxn) expireAlerts(before int64) error {
 	for t.removed < 2*maxWrites && t.counts.FirstAlert < t.counts.NextAlert {
-		a, err := readAlert(t.txn, t.counts.FirstAlert)
+		a, err := t.journal.readAlert(t.txn, t.counts.FirstAlert)
 		if err != nil || a != nil && a.At >= before {
 			return err
 		}
@@ -171,14 +170,15 @@ func (t *journalTxn) expireAlerts(before int64) error {
 }
 
 // readAlert gives one; nil if there is none, or none that can be read.
-func readAlert(txn *badger.Txn, cursor uint64) (*Alert, error) {
+func (j *Journal) readAlert(txn *badger.Txn, cursor uint64) (*Alert, error) {
 	raw, err := get(txn, numbered(prefixAlert, cursor))
 	if err != nil || raw == nil {
 		return nil, err
 	}
 	a := &Alert{}
 	if err := json.Unmarshal(raw, a); err != nil {
-		return nil, fmt.Errorf("%w: alert %d: %w", ErrDamaged, cursor, err)
+		j.opts.Logger.Error("alarm", "error", fmt.Errorf("%w: alert %d: %w", ErrDamaged, cursor, err))
+		return nil, nil
 	}
 	return a, nil
 }
@@ -215,7 +215,7 @@ func (j *Journal) Alerts(after uint64, limit int) (list []Alert, lost uint64, er
 	}
 	err = j.gen.view(j.version.Load(), func(txn *badger.Txn) error {
 		for cursor := from; cursor < end && len(list) < limit; cursor++ {
-			a, err := readAlert(txn, cursor)
+			a, err := j.readAlert(txn, cursor)
 			if err != nil {
 				return err
 			}
