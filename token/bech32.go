@@ -95,8 +95,9 @@ func regroup(digits []byte) ([]byte, bool) {
 const cashPrefix = "bitcoincash"
 
 // cashVersions maps the type in a cashaddr's first byte, for hashes of 20 bytes,
-// to the base58check version of the same script.
-var cashVersions = map[byte]byte{0x00: 0x00, 0x08: 0x05}
+// to the base58check version of the same script. The last two are those of wallets that
+// take tokens.
+var cashVersions = map[byte]byte{0x00: 0x00, 0x08: 0x05, 0x10: 0x00, 0x18: 0x05}
 
 // cashAddress verifies a Bitcoin Cash address of the newer form (cashaddr) and
 // gives the base58check spelling of the same script, the one that the chain had

@@ -58,7 +58,7 @@ func splitMailbox(raw string) (local, host string, err error) {
 		return "", "", errManyAt
 	}
 	if quoted {
-		if inner := local[1 : len(local)-1]; inner != "" && isAtom(inner) {
+		if inner := unquoted(local[1 : len(local)-1]); inner != "" && isAtom(inner) {
 			local = inner
 		}
 		return local, host, nil
@@ -67,6 +67,21 @@ func splitMailbox(raw string) (local, host string, err error) {
 		return "", "", errLocal
 	}
 	return local, host, nil
+}
+
+// unquoted leaves out the backslashes of quoted pairs, which say nothing (RFC 5321, 4.1.2).
+func unquoted(inner string) string {
+	if strings.IndexByte(inner, '\\') < 0 {
+		return inner
+	}
+	var b strings.Builder
+	for i := 0; i < len(inner); i++ {
+		if inner[i] == '\\' && i+1 < len(inner) {
+			i++
+		}
+		b.WriteByte(inner[i])
+	}
+	return b.String()
 }
 
 // closingQuote gives the place behind the quote that closes the first one, -1

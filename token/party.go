@@ -77,7 +77,12 @@ func person(raw string) (string, error) {
 		number, err := chineseID(raw[len(chineseIDPrefix):])
 		return chineseIDPrefix + number, err
 	}
-	return registered(capitals(raw), errPersonForm)
+	raw = capitals(raw)
+	if parts, ok := slashed(raw, 3); ok && parts[0] == "CN" && parts[1] == "ID" {
+		number, err := chineseID(parts[2])
+		return chineseIDPrefix + number, err
+	}
+	return registered(raw, errPersonForm)
 }
 
 // named reports whether an identifier is a name, and gives what follows the prefix.
@@ -120,12 +125,18 @@ func fullName(raw string) (string, error) {
 	return namePrefix + name, nil
 }
 
-// visible drops the format characters: joiners, marks of direction, soft hyphens.
+// visible drops what nobody sees.
 func visible(r rune) rune {
-	if unicode.Is(unicode.Cf, r) {
+	if invisible(r) {
 		return -1
 	}
 	return r
+}
+
+// invisible are the format characters (joiners, marks of direction, soft hyphens), and
+// what chooses a variant of the character before it or fills a place.
+func invisible(r rune) bool {
+	return unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
 }
 
 // registered: country/register/number.

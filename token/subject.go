@@ -106,6 +106,9 @@ func Normalise(kind risk.Kind, raw string) (Subject, error) {
 	if len(value) > limits.value {
 		return Subject{}, about(kind, limits.errValue)
 	}
+	if !isASCII(value) && strings.ContainsFunc(value, invisible) {
+		return Subject{}, about(kind, errInvisible)
+	}
 	return Subject{Kind: kind, Value: value, Scope: scope}, nil
 }
 
@@ -125,6 +128,7 @@ var (
 	errRawURLLong = &fault{"is longer than 4096 bytes", "give one url"}
 	errNotUTF8    = &fault{"is not UTF-8 text", "convert the input to UTF-8"}
 	errControl    = &fault{"contains a control character", "give one identifier, without tabs or line breaks"}
+	errInvisible  = &fault{"contains a character that nobody sees", "write it without, by hand if it was copied from a text"}
 	errLong       = &fault{"is longer than 255 bytes in normal form", "check that it is one identifier"}
 	errURLLong    = &fault{"is longer than 2048 bytes in normal form", "list its domain instead"}
 	errSlashTwo   = &fault{"is not of two parts", "write acquirer/number"}

@@ -22,7 +22,7 @@ var (
 // chain under which an address is listed. One key controls the same address on
 // every EVM chain, so all of these are eth: a wallet is one subject wherever it
 // is used. Assets on several chains stand with an empty chain: the address tells.
-// A name that is not here is a chain of its own.
+// A name that is not here is a chain of its own, unless the address is one of EVM.
 var chainOf = map[string]string{
 	"xbt": "btc", "bitcoin": "btc",
 	"ethereum": "eth", "evm": "eth", "eip155": "eth", "etc": "eth",
@@ -30,6 +30,7 @@ var chainOf = map[string]string{
 	"bnb": "eth", "bsc": "eth", "ftm": "eth", "fantom": "eth", "gnosis": "eth", "xdai": "eth",
 	"linea": "eth", "matic": "eth", "op": "eth", "optimism": "eth", "pol": "eth",
 	"polygon": "eth", "scroll": "eth", "zksync": "eth",
+	"erc20": "eth", "bep20": "eth", "trc20": "tron", "bitcoincash": "bch", "bitcoin-cash": "bch",
 	"trx": "tron", "litecoin": "ltc", "dogecoin": "doge", "zcash": "zec", "monero": "xmr",
 	"ripple": "xrp", "xrpl": "xrp", "solana": "sol", "verge": "xvg",
 	"usdt": "", "usdc": "", "tusd": "", "usdd": "", "dai": "", "busd": "", "weth": "", "wbtc": "",
@@ -49,6 +50,9 @@ var base58Versions = map[string][]string{
 	"xvg":  {"\x1e", "\x21"},
 	"zec":  {"\x1c\xb8", "\x1c\xbd"},
 }
+
+// A script of Litecoin had the version of Bitcoin's first, and has one of its own now.
+const litecoinOldScript, litecoinScript = "\x05", "\x32"
 
 // segwitPrefixes are the human-readable parts of segregated-witness addresses.
 var segwitPrefixes = map[string]string{"btc": "bc", "ltc": "ltc", "btg": "btg"}
@@ -75,6 +79,9 @@ func wallet(raw string) (string, error) {
 			}
 			return "", errWalletChain
 		}
+	}
+	if isEVM(addr) && base58Versions[chain] == nil {
+		chain = "eth"
 	}
 	addr, err := onChain(chain, addr)
 	return chain + ":" + addr, err
@@ -122,6 +129,9 @@ func onChain(chain, addr string) (string, error) {
 	}
 	for _, version := range versions {
 		if strings.HasPrefix(payload, version) && len(payload) == len(version)+20 {
+			if chain == "ltc" && version == litecoinOldScript {
+				return encodeBase58Check([]byte(litecoinScript + payload[1:])), nil
+			}
 			return addr, nil
 		}
 	}
