@@ -49,7 +49,8 @@ func OpenLog(address, logKey string, config *tls.Config) (*Log, error) {
 
 func newLog(address string, verifier ledger.Verifier, config *tls.Config) *Log {
 	transport := &http.Transport{TLSClientConfig: config.Clone(), MaxIdleConnsPerHost: ahead, ForceAttemptHTTP2: true,
-		ResponseHeaderTimeout: time.Minute, IdleConnTimeout: time.Minute}
+		TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: time.Minute, IdleConnTimeout: time.Minute,
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 10 * time.Second}}
 	return &Log{address: address, origin: verifier.Name(), verifier: verifier,
 		http: &http.Client{Transport: transport}, tiles: map[ledger.Tile][]byte{}}
 }
@@ -123,7 +124,17 @@ func (l *Log) leafHashes(ctx context.Context, c ledger.Checkpoint, t ledger.Tile
 	for i := range indexes {
 		indexes[i] = ledger.StoredIndex(0, t.Index*ledger.TileWidth+uint64(i))
 	}
-	if err := l.Hashes(ctx, c)(indexes, hashes); err != nil {
+	var unread error // what could not be looked at accuses nobody
+	tiles := ledger.TileHashes(c.Size, c.Root, func(t ledger.Tile) ([]byte, error) {
+		data, err := l.Tile(ctx, t)
+		if err != nil {
+			unread = err
+		}
+		return data, err
+	})
+	if err := tiles(indexes, hashes); unread != nil {
+		return nil, unread
+	} else if err != nil {
 		return nil, &BadTile{t, fmt.Sprintf("or one above it does not lead to the root of the checkpoint (%v)", err)}
 	}
 	return hashes, nil

@@ -2,12 +2,15 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/risknet/risknet/ledger"
 )
 
 // putsOff answers 503 for a while, as a node does that fetches the older ledger.
@@ -70,4 +73,19 @@ func TestWhoIsPutOffMayLeave(t *testing.T) {
 			t.Errorf("after %s: %v", time.Since(began), err)
 		}
 	})
+}
+
+// broken is a network on which nothing arrives.
+type broken struct{}
+
+func (broken) RoundTrip(*http.Request) (*http.Response, error) { return nil, errors.New("no route") }
+
+// Neither a network that is down nor somebody who ends the audit makes a node a liar.
+func TestATileThatCouldNotBeReadAccusesNobody(t *testing.T) {
+	log := &Log{address: "n1", http: &http.Client{Transport: broken{}}, tiles: map[ledger.Tile][]byte{}}
+	c := ledger.Checkpoint{Size: 300}
+	_, err := log.leafHashes(t.Context(), c, tileOf(0, c.Size))
+	if _, accused := errors.AsType[*BadTile](err); err == nil || accused {
+		t.Errorf("%T: %v", err, err)
+	}
 }

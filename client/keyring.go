@@ -66,7 +66,7 @@ func (c *Client) FreshKeyring(ctx context.Context) (*Keyring, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("token key: %w", err)
+		return nil, fmt.Errorf("token key: it comes from your institution's own node alone: %w", err)
 	}
 	keys, err := NewKeyring(in)
 	if err != nil {

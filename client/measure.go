@@ -52,7 +52,7 @@ func (c *Client) metrics(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("http: %q: %w", address, err)
 	}
-	transport := &http.Transport{TLSClientConfig: c.tls.Clone()}
+	transport := &http.Transport{TLSClientConfig: c.tls.Clone(), TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: 10 * time.Second}
 	defer transport.CloseIdleConnections()
 	response, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {

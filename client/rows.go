@@ -81,6 +81,9 @@ type Row struct {
 // RowReader reads records one after the other. It is for one goroutine.
 type RowReader struct {
 	Columns []Column
+	// Unused are columns of a CSV file that bear the name of a field and are not among
+	// Columns, because others were named.
+	Unused []string
 
 	format Format
 	lines  *lineReader
@@ -209,6 +212,12 @@ func (r *RowReader) header(fields []string) error {
 				return fmt.Errorf("line %d: header: %q is not a field; say which columns to use with --column NAME=FIELD", rec.line, name)
 			}
 			r.Columns = append(r.Columns, Column{Name: name, Field: name})
+		}
+	}
+	for _, name := range rec.fields {
+		named := func(c Column) bool { return c.Name == name || c.Field == name }
+		if slices.Contains(fields, name) && !slices.ContainsFunc(r.Columns, named) {
+			r.Unused = append(r.Unused, name)
 		}
 	}
 	for _, c := range r.Columns {

@@ -109,6 +109,6 @@ func (j *joiner) config(a *admission) ([]byte, error) {
 	cfg.Name, cfg.ID, cfg.Network = j.terms.Name, a.Node, a.Network
 	cfg.TokenKeys, cfg.LogKey = "token.keys", "log.key"
 	cfg.TLS = node.TLSConfig{CA: "ca.pem", Certificate: "tls.pem", Key: "tls.key"}
-	cfg.Listen = node.ListenConfig{Raft: j.options.Raft, API: j.options.API, HTTP: j.options.HTTP}
+	cfg.Listen.Raft, cfg.Listen.API, cfg.Listen.HTTP = j.options.Raft, j.options.API, j.options.HTTP
 	return cfg.YAML()
 }

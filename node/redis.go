@@ -303,16 +303,24 @@ func redisRequest(args [][]byte) (*apiv1.CheckRequest, error) {
 		if !ok {
 			return nil, fmt.Errorf("argument %q: is not NAME=VALUE", name)
 		}
+		name = strings.ReplaceAll(name, "-", "_") // as flags are written
 		if into := fields[name]; into != nil {
 			*into = value
 			continue
 		}
-		if name == "amount" {
-			amount, err := strconv.ParseInt(value, 10, 64)
-			if err != nil {
+		var err error
+		switch name {
+		case "amount":
+			if req.Payment.Amount, err = strconv.ParseInt(value, 10, 64); err != nil {
 				return nil, fmt.Errorf("amount: %q is not a whole number of minor units", value)
 			}
-			req.Payment.Amount = amount
+			continue
+		case "time":
+			at, err := time.Parse(time.RFC3339, value)
+			if err != nil {
+				return nil, fmt.Errorf("time: %q is not a time; write 2026-01-31T12:00:00+08:00", value)
+			}
+			req.Payment.TimeMs = at.UnixMilli()
 			continue
 		}
 		role, kind, both := strings.Cut(name, ".")

@@ -206,7 +206,7 @@ func readCommand(data []byte, args [][]byte) (_ [][]byte, size int, err error) {
 	if err != nil || at == 0 {
 		return nil, len(data) + 1, err
 	}
-	if count == 0 {
+	if count == 0 || count*leastBulk > redisCommand {
 		return nil, 0, errArrayLength
 	}
 	for ; count > 0; count-- {
@@ -219,6 +219,9 @@ func readCommand(data []byte, args [][]byte) (_ [][]byte, size int, err error) {
 		length, from, err := respLength(data, at, errBulkLength)
 		if err != nil {
 			return nil, 0, err
+		}
+		if length > redisCommand {
+			return nil, 0, errBulkLength
 		}
 		if from == 0 {
 			return nil, max(len(data)+1, at+count*leastBulk), nil

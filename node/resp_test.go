@@ -220,3 +220,18 @@ func TestALongCommandLeavesNothing(t *testing.T) {
 		t.Errorf("there is room for %d words", n)
 	}
 }
+
+// A length that no command can have is refused when it is read, and nobody waits for it.
+func TestALengthThatCannotBeIsRefusedAtOnce(t *testing.T) {
+	for _, sent := range []string{"*99999999\r\n", "*2\r\n$9999999999\r\n", "*2\r\n$4\r\nPING\r\n$1048577\r\n"} {
+		door := newRedisDoor(newDesk(t).Node)
+		here, there := net.Pipe()
+		done := make(chan error, 1)
+		go func() { done <- (&respConn{Conn: there}).serve(door); _ = there.Close() }()
+		go func() { _, _ = here.Write([]byte(sent)) }()
+		if said, _ := io.ReadAll(here); !strings.HasPrefix(string(said), "-ERR Protocol error: invalid") {
+			t.Errorf("%q: %q", sent, said)
+		}
+		<-done
+	}
+}

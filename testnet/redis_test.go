@@ -46,7 +46,7 @@ func TestTheRedisDoorAnswersAsASet(t *testing.T) {
 	if err != nil || len(answers) != 200 || !answers[199].(*redis.BoolCmd).Val() {
 		t.Errorf("%d answers, %v", len(answers), err)
 	}
-	whole, err := c.Do(n.ctx, "RISK.CHECK", "payee.ip=198.51.100.7", "amount=1000", "currency=CNY").Text()
+	whole, err := c.Do(n.ctx, "RISK.CHECK", "payee.ip=198.51.100.7", "amount=1000", "currency=CNY", "transaction-id=T-9", "time=2026-01-31T12:00:00+08:00").Text()
 	n.must(err)
 	var answer apiv1.Answer // as risknet check -o json has it
 	if err := json.Unmarshal([]byte(whole), &answer); err != nil || answer.Advice != "step_up" || !answer.Listed ||
@@ -57,7 +57,7 @@ func TestTheRedisDoorAnswersAsASet(t *testing.T) {
 		t.Errorf("%s, %v", info, err)
 	}
 	for _, wrong := range [][]any{{"SISMEMBER", "ip", "1.2.3.4"}, {"SISMEMBER", "risk:nothing", "x"}, {"SISMEMBER", "risk:ip", "x"}, {"SISMEMBER", "risk:ip"},
-		{"SMISMEMBER", "risk:ip", "1.2.3.4", "x"}, {"RISK.CHECK"}, {"RISK.CHECK", "ip"}, {"RISK.CHECK", "ip=1.2.3.4", "amount=much"}, {"SADD", "risk:ip", "1.2.3.4"}, {"KEYS", "*"}} {
+		{"SMISMEMBER", "risk:ip", "1.2.3.4", "x"}, {"RISK.CHECK"}, {"RISK.CHECK", "ip"}, {"RISK.CHECK", "ip=1.2.3.4", "amount=much"}, {"RISK.CHECK", "ip=1.2.3.4", "time=noon"}, {"SADD", "risk:ip", "1.2.3.4"}, {"KEYS", "*"}} {
 		if err := c.Do(n.ctx, wrong...).Err(); err == nil || strings.ContainsAny(err.Error(), "\r\n") {
 			t.Errorf("%v: %v", wrong, err)
 		}

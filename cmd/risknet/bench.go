@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -17,6 +18,9 @@ func newBenchCommand() *cobra.Command {
 	return newNoun("bench", "Measure a network from outside",
 		newBenchCheckCommand(), newBenchPublishCommand(), newBenchImportCommand())
 }
+
+// undoTime is how long it may take to put the rules of before in force again.
+const undoTime = 30 * time.Second
 
 // benchPrepare lists the hits and publishes the rules; undo takes the rules back.
 func benchPrepare(cmd *cobra.Command, c *client.Client, l client.Load, ruleCount int) (undo func(), err error) {
@@ -50,9 +54,11 @@ func benchPrepare(cmd *cobra.Command, c *client.Client, l client.Load, ruleCount
 	if sets.Active == 0 {
 		return undo, nil
 	}
-	return func() {
-		if _, err := client.ActivateRules(cmd.Context(), signer, sets.Active); err != nil {
-			note(cmd, "rule set %d could not be put in force again: %v", sets.Active, err)
+	return func() { // also when the benchmark was interrupted
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), undoTime)
+		defer cancel()
+		if _, err := client.ActivateRules(ctx, signer, sets.Active); err != nil {
+			note(cmd, "the benchmark's rules are in force still: %v; run risknet rules activate %d", err, sets.Active)
 		}
 	}, nil
 }

@@ -31,6 +31,9 @@ type faultJSON struct {
 // for a program whatever the output format: one array with json, else one object
 // a line.
 func checkFile(cmd *cobra.Command, c *client.Client, o checkOptions) error {
+	if o.question.Explain {
+		return usagef("explain: is for one check; ask about the row that you mean with --subject")
+	}
 	file, size, _, err := openInput(cmd, o.file)
 	if err != nil {
 		return err
@@ -42,6 +45,7 @@ func checkFile(cmd *cobra.Command, c *client.Client, o checkOptions) error {
 	if err != nil {
 		return err
 	}
+	noteUnused(cmd, lines)
 	out := &answerWriter{rows: newRowWriter(cmd)}
 	checker := &client.Checker{Client: c, Template: o.question, Progress: m.done, Answer: out.answer}
 	answered, err := checker.Run(cmd.Context(), lines)

@@ -102,6 +102,7 @@ func runImport(cmd *cobra.Command, o importOptions, path string) error {
 	if err != nil {
 		return usageError{err.Error()}
 	}
+	noteUnused(cmd, lines)
 	if o.rejects == "" {
 		o.rejects = rejectsBeside(path)
 	}
@@ -205,6 +206,14 @@ func reportTemplate(cmd *cobra.Command, kindName string) (client.Report, error) 
 		}
 	}
 	return template, nil
+}
+
+// noteUnused says which columns are not used although they bear the name of a field.
+func noteUnused(cmd *cobra.Command, lines *client.RowReader) {
+	if len(lines.Unused) > 0 {
+		note(cmd, "columns that are fields and are not used, as others are named: %s; add --column %s=%s for each that is meant",
+			strings.Join(lines.Unused, ", "), lines.Unused[0], lines.Unused[0])
+	}
 }
 
 func rowOptions(format string, columns []string) (o client.RowOptions, err error) {
