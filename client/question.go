@@ -39,12 +39,20 @@ var paymentFields = map[string]func(*apiv1.Payment, string) error{
 	"transaction_id": func(p *apiv1.Payment, v string) error { return words(&p.TransactionId, v, risk.MaxNameBytes) },
 	"time":           func(p *apiv1.Payment, v string) error { return named(&p.TimeMs, v, ParseTime) },
 	"amount":         func(p *apiv1.Payment, v string) error { return named(&p.Amount, v, parseAmount) },
-	"currency":       func(p *apiv1.Payment, v string) error { return words(&p.Currency, v, 3) },
-	"mcc":            func(p *apiv1.Payment, v string) error { return words(&p.Mcc, v, 4) },
-	"channel":        func(p *apiv1.Payment, v string) error { return words(&p.Channel, v, risk.MaxNameBytes) },
-	"scene":          func(p *apiv1.Payment, v string) error { return words(&p.Scene, v, risk.MaxNameBytes) },
-	"country":        func(p *apiv1.Payment, v string) error { return words(&p.Country, v, 2) },
-	"payer_country":  func(p *apiv1.Payment, v string) error { return words(&p.PayerCountry, v, 2) },
+	"currency": func(p *apiv1.Payment, v string) error {
+		return shaped(&p.Currency, v, 3, isCapital, "three capital letters (ISO 4217), such as CNY")
+	},
+	"mcc": func(p *apiv1.Payment, v string) error {
+		return shaped(&p.Mcc, v, 4, isDigit, "four digits (ISO 18245), such as 5411")
+	},
+	"channel": func(p *apiv1.Payment, v string) error { return words(&p.Channel, v, risk.MaxNameBytes) },
+	"scene":   func(p *apiv1.Payment, v string) error { return words(&p.Scene, v, risk.MaxNameBytes) },
+	"country": func(p *apiv1.Payment, v string) error {
+		return shaped(&p.Country, v, 2, isCapital, "two capital letters (ISO 3166), such as CN")
+	},
+	"payer_country": func(p *apiv1.Payment, v string) error {
+		return shaped(&p.PayerCountry, v, 2, isCapital, "two capital letters (ISO 3166), such as CN")
+	},
 	"phase": func(p *apiv1.Payment, v string) error {
 		p.Phase = v
 		_, err := risk.ParsePhase(v)
@@ -56,6 +64,23 @@ var paymentFields = map[string]func(*apiv1.Payment, string) error{
 		return err
 	},
 }
+
+// shaped takes a code of so many characters of one sort.
+func shaped(into *string, text string, count int, of func(c byte) bool, shape string) error {
+	for i := range len(text) {
+		if !of(text[i]) {
+			return fmt.Errorf("%q is not %s", text, shape)
+		}
+	}
+	if len(text) != count {
+		return fmt.Errorf("%q is not %s", text, shape)
+	}
+	*into = text
+	return nil
+}
+
+func isCapital(c byte) bool { return 'A' <= c && c <= 'Z' }
+func isDigit(c byte) bool   { return '0' <= c && c <= '9' }
 
 func parseAmount(text string) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
@@ -120,10 +145,11 @@ func (q *Question) Set(field, text string) error {
 	if q.Payment == nil {
 		q.Payment = &apiv1.Payment{}
 	}
-	if err := set(q.Payment, text); err != nil {
-		return fmt.Errorf("%s: %w", field, err)
+	err := set(q.Payment, text)
+	if err != nil && !strings.HasPrefix(err.Error(), field+": ") {
+		err = fmt.Errorf("%s: %w", field, err)
 	}
-	return nil
+	return err
 }
 
 // check says what keeps the question from being asked.

@@ -59,6 +59,10 @@ func Up(ctx context.Context, o Options) (*Processes, error) {
 	}
 	err = p.startAll(ctx, o.Voters)
 	if err != nil {
+		if late, ok := errors.AsType[*notReadyError](err); ok {
+			err = fmt.Errorf("%s is not ready: %w; what was started is ended again, and %s says what it did: remove %s, or start the nodes with `risknet testnet restart --dir %s`",
+				late.node, late.last, late.log, p.Dir, p.Dir)
+		}
 		return nil, errors.Join(err, p.Down())
 	}
 	return p, nil
@@ -180,11 +184,23 @@ func (p *Processes) awaitReady(ctx context.Context, n *ProcessNode) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready: %w; it goes on by itself: `risknet testnet status --dir %s` says when it is, and %s what it does", n.Name, last, p.Dir, log)
+			return &notReadyError{node: n.Name, dir: p.Dir, log: log, last: last}
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
+
+// notReadyError is of a node that was not waited for any longer.
+type notReadyError struct {
+	node, dir, log string
+	last           error
+}
+
+func (e *notReadyError) Error() string {
+	return fmt.Sprintf("%s is not ready: %v; it goes on by itself: `risknet testnet status --dir %s` says when it is, and %s what it does", e.node, e.last, e.dir, e.log)
+}
+
+func (e *notReadyError) Unwrap() error { return e.last }
 
 func lastLine(file string) string {
 	text, _ := os.ReadFile(file)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +30,7 @@ many institutions did what, and not which. Your newest word about a listing hold
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		action, err := risk.ParseAdvice(*actionName)
 		if err != nil {
-			return usageError{err.Error()}
+			return usageError{strings.Replace(err.Error(), "advice:", "action:", 1)}
 		}
 		ids, err := parseIDs(*listings)
 		if err != nil {
