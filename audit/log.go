@@ -96,7 +96,7 @@ func (l *Log) Tile(ctx context.Context, t ledger.Tile) ([]byte, error) {
 	}
 	data, err := l.get(ctx, t.Path(), ledger.TileWidth*32)
 	if err == nil && len(data) != t.Width*32 {
-		err = fmt.Errorf("%s: has %d bytes, not %d", t.Path(), len(data), t.Width*32)
+		err = &BadTile{t, fmt.Sprintf("has %d bytes, not %d", len(data), t.Width*32)}
 	}
 	if err != nil {
 		return nil, err

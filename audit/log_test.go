@@ -89,3 +89,13 @@ func TestATileThatCouldNotBeReadAccusesNobody(t *testing.T) {
 		t.Errorf("%T: %v", err, err)
 	}
 }
+
+// One that is shorter than it must be does.
+func TestATileOfAnotherLengthAccuses(t *testing.T) {
+	log := &Log{address: "n1", http: &http.Client{Transport: &putsOff{}}, tiles: map[ledger.Tile][]byte{}}
+	c := ledger.Checkpoint{Size: 300}
+	_, err := log.leafHashes(t.Context(), c, tileOf(0, c.Size))
+	if _, accused := errors.AsType[*BadTile](err); !accused {
+		t.Errorf("%T: %v", err, err)
+	}
+}

@@ -17,6 +17,7 @@ import (
 type CallError struct {
 	Address string
 	Status  *status.Status
+	Alone   bool // no other node can be asked for it
 }
 
 func (e *CallError) Error() string {
@@ -25,7 +26,11 @@ func (e *CallError) Error() string {
 		if !strings.HasPrefix(e.Status.Message(), "connection error") && !strings.HasPrefix(e.Status.Message(), "error reading") {
 			return fmt.Sprintf("endpoint: %s cannot answer: %s", e.Address, e.Status.Message())
 		}
-		return fmt.Sprintf("endpoint: no answer from %s (%s); see that the node runs, or ask another with --endpoint", e.Address, reason(e.Status.Message()))
+		other := ", or ask another with --endpoint"
+		if e.Alone {
+			other = ""
+		}
+		return fmt.Sprintf("endpoint: no answer from %s (%s); see that the node runs%s", e.Address, reason(e.Status.Message()), other)
 	case codes.DeadlineExceeded:
 		return fmt.Sprintf("endpoint: %s did not answer in time; ask again or ask another node", e.Address)
 	default:

@@ -66,6 +66,9 @@ func (c *Client) FreshKeyring(ctx context.Context) (*Keyring, error) {
 		return err
 	})
 	if err != nil {
+		if failed, ok := errors.AsType[*CallError](err); ok {
+			failed.Alone = true
+		}
 		return nil, fmt.Errorf("token key: it comes from your institution's own node alone: %w", err)
 	}
 	keys, err := NewKeyring(in)

@@ -40,18 +40,18 @@ var paymentFields = map[string]func(*apiv1.Payment, string) error{
 	"time":           func(p *apiv1.Payment, v string) error { return named(&p.TimeMs, v, ParseTime) },
 	"amount":         func(p *apiv1.Payment, v string) error { return named(&p.Amount, v, parseAmount) },
 	"currency": func(p *apiv1.Payment, v string) error {
-		return shaped(&p.Currency, v, 3, isCapital, "three capital letters (ISO 4217), such as CNY")
+		return coded(&p.Currency, v, risk.IsCurrency, "three capital letters (ISO 4217), such as CNY")
 	},
 	"mcc": func(p *apiv1.Payment, v string) error {
-		return shaped(&p.Mcc, v, 4, isDigit, "four digits (ISO 18245), such as 5411")
+		return coded(&p.Mcc, v, risk.IsMCC, "four digits (ISO 18245), such as 5411")
 	},
 	"channel": func(p *apiv1.Payment, v string) error { return words(&p.Channel, v, risk.MaxNameBytes) },
 	"scene":   func(p *apiv1.Payment, v string) error { return words(&p.Scene, v, risk.MaxNameBytes) },
 	"country": func(p *apiv1.Payment, v string) error {
-		return shaped(&p.Country, v, 2, isCapital, "two capital letters (ISO 3166), such as CN")
+		return coded(&p.Country, v, risk.IsCountry, "two capital letters (ISO 3166), such as CN")
 	},
 	"payer_country": func(p *apiv1.Payment, v string) error {
-		return shaped(&p.PayerCountry, v, 2, isCapital, "two capital letters (ISO 3166), such as CN")
+		return coded(&p.PayerCountry, v, risk.IsCountry, "two capital letters (ISO 3166), such as CN")
 	},
 	"phase": func(p *apiv1.Payment, v string) error {
 		p.Phase = v
@@ -65,22 +65,14 @@ var paymentFields = map[string]func(*apiv1.Payment, string) error{
 	},
 }
 
-// shaped takes a code of so many characters of one sort.
-func shaped(into *string, text string, count int, of func(c byte) bool, shape string) error {
-	for i := range len(text) {
-		if !of(text[i]) {
-			return fmt.Errorf("%q is not %s", text, shape)
-		}
-	}
-	if len(text) != count {
+// coded takes a code that has the right shape.
+func coded(into *string, text string, is func(string) bool, shape string) error {
+	if !is(text) {
 		return fmt.Errorf("%q is not %s", text, shape)
 	}
 	*into = text
 	return nil
 }
-
-func isCapital(c byte) bool { return 'A' <= c && c <= 'Z' }
-func isDigit(c byte) bool   { return '0' <= c && c <= '9' }
 
 func parseAmount(text string) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, 64)

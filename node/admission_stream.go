@@ -47,8 +47,8 @@ type receiver interface {
 	RecvMsg(m any) error
 }
 
-// newInbox starts the goroutine that reads. It ends at the end of the stream, of which
-// there is one at the latest when the handler has returned.
+// newInbox starts the goroutine that reads. It ends when the handler has left, with which
+// its stream ends at the latest, and gives back what nobody has taken.
 func newInbox(stream receiver, a *admission) *inbox {
 	in := &inbox{admission: a, messages: make(chan *mail, inboxMessages), room: make(chan struct{}, 1), left: make(chan struct{})}
 	go func() {

@@ -26,7 +26,8 @@ func (s *peerService) Chunk(_ context.Context, req *apiv1.ChunkRequest) (*apiv1.
 }
 
 const (
-	backfillRetry = 5 * time.Second // at most; sooner at first, as when connections are not up yet
+	firstRetry    = 50 * time.Millisecond // connections may not be up yet; then twice as long each time
+	backfillRetry = 5 * time.Second
 	chunkPatience = 30 * time.Second
 )
 
@@ -34,7 +35,7 @@ const (
 // with, backwards, from whoever has it. Each chunk proves itself against the
 // tree that this node trusts already, so it does not matter who gave it.
 func (n *Node) backfill(ctx context.Context) error {
-	told, retry := uint64(0), 50*time.Millisecond
+	told, retry := uint64(0), firstRetry
 	for {
 		before := n.store.LedgerFrom()
 		if before == 0 {
@@ -62,7 +63,7 @@ func (n *Node) backfill(ctx context.Context) error {
 			retry = min(2*retry, backfillRetry)
 			continue
 		}
-		retry = 50 * time.Millisecond
+		retry = firstRetry
 	}
 }
 

@@ -308,12 +308,13 @@ func redisRequest(args [][]byte) (*apiv1.CheckRequest, error) {
 			*into = value
 			continue
 		}
-		var err error
 		switch name {
 		case "amount":
-			if req.Payment.Amount, err = strconv.ParseInt(value, 10, 64); err != nil {
+			amount, err := strconv.ParseInt(value, 10, 64)
+			if err != nil {
 				return nil, fmt.Errorf("amount: %q is not a whole number of minor units", value)
 			}
+			req.Payment.Amount = amount
 			continue
 		case "time":
 			at, err := time.Parse(time.RFC3339, value)

@@ -18,36 +18,18 @@ func checkCodes(p *risk.Payment) error {
 	switch {
 	case p.Amount < 0:
 		return fmt.Errorf("payment.amount: %d is negative; give minor units, 0 or more", p.Amount)
-	case p.Currency != "" && !letters(p.Currency, 3):
+	case p.Currency != "" && !risk.IsCurrency(p.Currency):
 		return fmt.Errorf("payment.currency: %q is not three capital letters (ISO 4217)", p.Currency)
 	case p.Amount != 0 && p.Currency == "":
 		return fmt.Errorf("payment.currency: is empty; an amount needs its ISO 4217 currency")
-	case p.MCC != "" && !digits(p.MCC, 4):
+	case p.MCC != "" && !risk.IsMCC(p.MCC):
 		return fmt.Errorf("payment.mcc: %q is not four digits (ISO 18245)", p.MCC)
-	case p.Country != "" && !letters(p.Country, 2):
+	case p.Country != "" && !risk.IsCountry(p.Country):
 		return fmt.Errorf("payment.country: %q is not two capital letters (ISO 3166)", p.Country)
-	case p.PayerCountry != "" && !letters(p.PayerCountry, 2):
+	case p.PayerCountry != "" && !risk.IsCountry(p.PayerCountry):
 		return fmt.Errorf("payment.payer_country: %q is not two capital letters (ISO 3166)", p.PayerCountry)
 	}
 	return nil
-}
-
-func letters(s string, n int) bool {
-	for i := range len(s) {
-		if s[i] < 'A' || s[i] > 'Z' {
-			return false
-		}
-	}
-	return len(s) == n
-}
-
-func digits(s string, n int) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return len(s) == n
 }
 
 // millis gives a duration; one too long for its type becomes the longest, and

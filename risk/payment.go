@@ -16,6 +16,20 @@ type Payment struct {
 	Purpose       Purpose
 }
 
+// The codes of a payment, by their shape.
+func IsCurrency(s string) bool { return isCode(s, 3, 'A', 'Z') } // ISO 4217
+func IsCountry(s string) bool  { return isCode(s, 2, 'A', 'Z') } // ISO 3166
+func IsMCC(s string) bool      { return isCode(s, 4, '0', '9') } // ISO 18245
+
+func isCode(s string, length int, from, to byte) bool {
+	for i := range len(s) {
+		if s[i] < from || s[i] > to {
+			return false
+		}
+	}
+	return len(s) == length
+}
+
 // Head names one state of the network: the number of leaves in the ledger and
 // the Merkle root over them.
 type Head struct {

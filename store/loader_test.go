@@ -56,10 +56,7 @@ func refused(t *testing.T, what func() error) {
 func TestABadRecordAheadOfManyIsRefused(t *testing.T) {
 	w := newWorld()
 	w.publish(w.acq, "", subjects(0, 4)...)
-	source := open(t, t.TempDir(), Options{})
-	mustApply(t, source, w.entries)
-	image, at := imageOf(t, source), source.Position()
-	mustClose(t, source)
+	image, at := imageMade(t, w)
 	head := len(imageMagic) + len(risk.Hash{})
 	for range 3 {
 		head += 4 + int(binary.BigEndian.Uint32(image[head:]))

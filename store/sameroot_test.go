@@ -141,6 +141,15 @@ func imageOf(t fataler, s *Store) []byte {
 	return data
 }
 
+// imageMade is an image of a world, and its position.
+func imageMade(t *testing.T, w *world) (image []byte, at Position) {
+	t.Helper()
+	source := open(t, t.TempDir(), Options{})
+	defer mustClose(t, source)
+	mustApply(t, source, w.entries)
+	return imageOf(t, source), source.Position()
+}
+
 func install(s *Store, image []byte, at Position) error {
 	return installIf(s, image, at, func([]*risk.PutNode) error { return nil })
 }

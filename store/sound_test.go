@@ -267,10 +267,7 @@ func BenchmarkOpen(b *testing.B) {
 func TestAStateThatWasReplacedNeedsNoProof(t *testing.T) {
 	small := newWorld()
 	small.publish(small.acq, "", 1)
-	source := open(t, t.TempDir(), Options{})
-	mustApply(t, source, small.entries)
-	image, at := imageOf(t, source), source.Position()
-	mustClose(t, source)
+	image, at := imageMade(t, small)
 	dir := t.TempDir()
 	mustClose(t, open(t, dir, Options{}))
 	if err := os.WriteFile(filepath.Join(dir, "state-1", unreadFile), nil, 0o600); err != nil {

@@ -19,10 +19,7 @@ func TestAnImageThatComesToNothingLeavesNothing(t *testing.T) {
 	for i := range 8 {
 		w.publish(w.acq, string(make([]byte, 400)), subjects(500*i, 500)...)
 	}
-	source := open(t, t.TempDir(), Options{})
-	mustApply(t, source, w.entries)
-	image, at := imageOf(t, source), source.Position()
-	mustClose(t, source)
+	image, at := imageMade(t, w)
 	for name, do := range comeToNothing(image, at) {
 		t.Run(name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()
@@ -96,10 +93,7 @@ func comeToNothing(image []byte, at Position) map[string]func(t *testing.T, s *S
 func TestTheOldStateIsLeftWhateverComesOfTheNewOne(t *testing.T) {
 	w := newWorld()
 	w.publish(w.acq, "", 1)
-	source := open(t, t.TempDir(), Options{})
-	mustApply(t, source, w.entries)
-	image, at := imageOf(t, source), source.Position()
-	mustClose(t, source)
+	image, at := imageMade(t, w)
 	before, broken := goleak.IgnoreCurrent(), errors.New("the filter cannot be built")
 	s := open(t, t.TempDir(), Options{OnRestore: func() error { return broken }})
 	if err := install(s, image, at); !errors.Is(err, broken) {

@@ -15,7 +15,8 @@
 // cure. [Subject] and [Key] print nothing of what they hold.
 //
 // Normalising is idempotent: a normal value is its own normal form. Spellings
-// that a person takes for one identifier give one token.
+// that a person takes for one identifier give one token, and what nobody sees is
+// refused.
 //
 // The normal forms are part of the network's formats. Whoever changes one
 // raises [Version], which enters every token; testdata/vectors.txt holds them

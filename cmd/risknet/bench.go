@@ -48,19 +48,27 @@ func benchPrepare(cmd *cobra.Command, c *client.Client, l client.Load, ruleCount
 	if err != nil {
 		return undo, err
 	}
+	if sets.Active != 0 {
+		undo = func() { benchUndo(cmd, c, signer, sets.Active) }
+	}
 	if _, err := client.ActivateRules(cmd.Context(), signer, version); err != nil {
+		undo() // nobody knows whether they are in force
 		return undo, err
 	}
-	if sets.Active == 0 {
-		return undo, nil
+	return undo, nil
+}
+
+// benchUndo puts a rule set in force again, also when the benchmark was interrupted.
+func benchUndo(cmd *cobra.Command, c *client.Client, signer *client.Author, version uint32) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), undoTime)
+	defer cancel()
+	sets, err := c.RuleSets(ctx)
+	if err == nil && sets.Active != version {
+		_, err = client.ActivateRules(ctx, signer, version)
 	}
-	return func() { // also when the benchmark was interrupted
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), undoTime)
-		defer cancel()
-		if _, err := client.ActivateRules(ctx, signer, sets.Active); err != nil {
-			note(cmd, "the benchmark's rules are in force still: %v; run risknet rules activate %d", err, sets.Active)
-		}
-	}, nil
+	if err != nil {
+		note(cmd, "the benchmark's rules may be in force still: %v; run risknet rules activate %d", err, version)
+	}
 }
 
 // benchList reports devices for an hour, from now also where they stand already.
